@@ -1,0 +1,219 @@
+//! Commands and outcomes: what a shard can be asked, and what it answers.
+//!
+//! A command is valid by its type: whoever builds one has checked the request.
+//! It names one account, or a session whose key carries the account's slot, so it
+//! has exactly one owner. The enums grow with the protocol; a new kind of booking
+//! is a new variant here, a new [`Change`](super::Change), and a rule in its file.
+
+use crate::routing::slot_of;
+use crate::types::{
+    AccountId, Amount, Balance, CountryCode, Currency, SessionKey, SessionToken, Slot,
+    TransactionId, UnixMillis,
+};
+
+/// A validated request against one account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Read the balance. → [`Facts::Funds`]
+    ReadBalance {
+        /// Whose.
+        account: AccountId,
+    },
+    /// Read everything an operator sees of an account. → [`Facts::Account`]
+    ReadAccount {
+        /// Which.
+        account: AccountId,
+    },
+    /// Read a session, live or not. → [`Facts::Session`]
+    ReadSession {
+        /// Which.
+        key: SessionKey,
+    },
+    /// The account's latest session, if it is live. → [`Facts::Session`]
+    ReadLatestSession {
+        /// Whose.
+        account: AccountId,
+    },
+    /// Spend a session token of a domain with single-use tokens. → [`Facts::Session`]
+    SpendToken {
+        /// The token.
+        token: SessionToken,
+        /// When its life ends: from then on the ledger may forget that it was spent.
+        expires_at: UnixMillis,
+    },
+    /// Create an account. → [`Facts::Account`]; `Repeated` if it was there.
+    OpenAccount {
+        /// Which.
+        account: AccountId,
+        /// Of the domain.
+        currency: Currency,
+        /// Of the player.
+        country: CountryCode,
+    },
+    /// Create an account with its funds and, if asked for, a session, as one posting.
+    /// → [`Facts::Account`]; `Repeated` if it was there, with its funds as they are.
+    ImportAccount {
+        /// Which.
+        account: AccountId,
+        /// Of the domain.
+        currency: Currency,
+        /// Of the player.
+        country: CountryCode,
+        /// The funds it starts with.
+        balance: Balance,
+        /// The key of a session to open, unless the account has a live one.
+        session: Option<SessionKey>,
+    },
+    /// Put the operator's money into the cash funds. → [`Facts::Funds`]
+    Deposit {
+        /// Whose.
+        account: AccountId,
+        /// Makes it happen once.
+        transaction: TransactionId,
+        /// How much; above zero.
+        amount: Amount,
+    },
+    /// Open a session. → [`Facts::Session`]
+    OpenSession {
+        /// Whose.
+        account: AccountId,
+        /// Minted for this account by [`mint_session_key`](crate::routing::mint_session_key).
+        key: SessionKey,
+        /// Where the player plays from.
+        country: CountryCode,
+        /// When it will end by itself.
+        logout_at: Option<UnixMillis>,
+    },
+    /// End a session now. → [`Facts::Session`]; `Repeated` if it had ended.
+    LogOutSession {
+        /// Which.
+        key: SessionKey,
+    },
+}
+
+impl Command {
+    /// The slot of the account that this is about.
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        match self {
+            Self::ReadBalance { account }
+            | Self::ReadAccount { account }
+            | Self::ReadLatestSession { account }
+            | Self::OpenAccount { account, .. }
+            | Self::ImportAccount { account, .. }
+            | Self::Deposit { account, .. }
+            | Self::OpenSession { account, .. } => slot_of(account),
+            Self::ReadSession { key } | Self::LogOutSession { key } => key.slot(),
+            Self::SpendToken { token, .. } => token.key.slot(),
+        }
+    }
+}
+
+/// An answer: the command was understood, and this is what happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Done now.
+    Accepted(Facts),
+    /// Done before; nothing changed.
+    Repeated(Facts),
+    /// Not done; nothing changed.
+    Refused(Refusal),
+}
+
+/// What an answer tells of the account, as it is after the command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Facts {
+    /// The funds.
+    Funds(Funds),
+    /// The whole account.
+    Account(Box<AccountFacts>),
+    /// A session.
+    Session(Box<SessionFacts>),
+}
+
+/// Currency and balance of one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Funds {
+    /// Of the account.
+    pub currency: Currency,
+    /// Cash and bonus.
+    pub balance: Balance,
+}
+
+/// Whether an account may bet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AccountStatus {
+    /// It may.
+    #[default]
+    Active,
+    /// The operator stopped it; what it is owed is still paid.
+    Suspended,
+}
+
+/// What an operator sees of an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountFacts {
+    /// Which.
+    pub account: AccountId,
+    /// Its money.
+    pub funds: Funds,
+    /// Of the player.
+    pub country: CountryCode,
+    /// Whether it may bet.
+    pub status: AccountStatus,
+    /// When it was created.
+    pub created_at: UnixMillis,
+    /// How many of its rounds are open.
+    pub open_rounds: u32,
+    /// Its latest session, if that is live.
+    pub live_session: Option<SessionKey>,
+}
+
+/// What there is to know of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionFacts {
+    /// Its key.
+    pub key: SessionKey,
+    /// Whose it is.
+    pub account: AccountId,
+    /// Of the account.
+    pub currency: Currency,
+    /// Where the player plays from.
+    pub country: CountryCode,
+    /// When it was opened.
+    pub created_at: UnixMillis,
+    /// When it ended or will end.
+    pub logout_at: Option<UnixMillis>,
+    /// Whether it is live at the time of the answer.
+    pub live: bool,
+}
+
+/// Why a command was refused, with the funds where the wire shows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The reason.
+    pub reason: RefusalReason,
+    /// The account's funds, where the account is known.
+    pub funds: Option<Funds>,
+}
+
+/// Why a command was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalReason {
+    /// No such account.
+    AccountNotFound,
+    /// No such session.
+    SessionNotFound,
+    /// The account has no live session.
+    NoLiveSession,
+    /// The session token was spent before.
+    TokenSpent,
+    /// The transaction id was used with other contents.
+    TransactionIdReused,
+    /// The funds would pass 2^63 - 1 minor units.
+    BalanceOverflow,
+    /// The account has as many sessions as the ledger keeps for one.
+    TooManySessions,
+    /// The session has as many spent tokens as the ledger keeps for one.
+    TooManyTokens,
+}

@@ -1,0 +1,32 @@
+//! The sharding core of purser: ledger, log, mailboxes and executors.
+//!
+//! No HTTP, no JSON, no command line. Simulation and runtime are two drivers of
+//! the same synchronous shard.
+
+pub mod ledger;
+pub mod routing;
+pub mod types;
+
+use ledger::{Command, Outcome};
+
+/// Why a command got no answer from its owner. Nothing was booked, but for
+/// [`Unavailable::NoAnswer`], where it may have been: a retry finds out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// The owner's mailbox or the asker's reply slots are full.
+    #[error("too many commands are waiting")]
+    Busy,
+    /// The shards are stopping.
+    #[error("the server is stopping")]
+    Draining,
+    /// The owner did not answer in time.
+    #[error("the owner did not answer in time")]
+    NoAnswer,
+}
+
+/// Takes a command to the shard that owns its account and brings the answer back,
+/// once everything that the answer reveals is durable.
+pub trait Submit {
+    /// Submits one command.
+    fn submit(&self, command: Command) -> impl Future<Output = Result<Outcome, Unavailable>>;
+}

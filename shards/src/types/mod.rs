@@ -1,0 +1,17 @@
+//! The words of the wallet as types: once a value has one of these, it is valid.
+
+mod country;
+mod currency;
+mod id;
+mod money;
+mod position;
+mod session;
+mod time;
+
+pub use country::CountryCode;
+pub use currency::Currency;
+pub use id::{AccountId, GameId, GameRoundId, TEXT_ID_UNITS_MAX, TransactionId};
+pub use money::{Amount, AmountError, Balance};
+pub use position::{Lsn, ShardId, Slot};
+pub use session::{SessionKey, SessionToken, TokenError};
+pub use time::UnixMillis;

@@ -1,0 +1,105 @@
+//! Domains: the brands of an operator, with what the configuration says of each.
+
+use std::time::Duration;
+
+use hashbrown::{HashMap, HashSet};
+use ipnet::IpNet;
+use shards::types::Currency;
+
+/// One brand of the operator.
+#[derive(Clone, Debug)]
+pub struct Domain {
+    /// The part of its account ids before the first `/`.
+    pub name: String,
+    /// Of all its accounts.
+    pub currency: Currency,
+    /// Any of these lets a platform in; several while one is being replaced.
+    pub credentials: Vec<Credential>,
+    /// Client networks; empty: any.
+    pub allow: Vec<IpNet>,
+    /// Platform keys; empty: any.
+    pub platform_keys: HashSet<String>,
+    /// Games; empty: any.
+    pub games: HashSet<String>,
+    /// Which funds a bet takes first.
+    pub funds_priority: FundsPriority,
+    /// How long a session token lives, from its own time.
+    pub session_token_ttl: Duration,
+    /// Whether a session token can be redeemed once only.
+    pub single_use_tokens: bool,
+}
+
+/// A user name and password of HTTP Basic authentication, as `user:password`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credential(Vec<u8>);
+
+impl Credential {
+    /// Joins the two parts; the user name must not contain `:`.
+    #[must_use]
+    pub fn new(user: &str, password: &str) -> Self {
+        Self(format!("{user}:{password}").into_bytes())
+    }
+
+    /// `user:password`.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Credential {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credential(hidden)")
+    }
+}
+
+/// Which funds a bet takes first (protocol.md section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum FundsPriority {
+    /// Cash, then bonus.
+    CashFundsFirst,
+    /// Bonus, then cash.
+    BonusFundsFirst,
+    /// The domain has no bonus funds.
+    Unknown,
+}
+
+impl FundsPriority {
+    /// As the wire says it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CashFundsFirst => "CashFundsFirst",
+            Self::BonusFundsFirst => "BonusFundsFirst",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// All domains of a configuration, by name.
+#[derive(Clone, Debug, Default)]
+pub struct Domains(HashMap<String, Domain>);
+
+impl Domains {
+    /// The domain of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Domain> {
+        self.0.get(name)
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Domain> {
+        self.0.values()
+    }
+}
+
+impl FromIterator<Domain> for Domains {
+    fn from_iter<I: IntoIterator<Item = Domain>>(domains: I) -> Self {
+        Self(
+            domains
+                .into_iter()
+                .map(|domain| (domain.name.clone(), domain))
+                .collect(),
+        )
+    }
+}

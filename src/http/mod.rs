@@ -1,0 +1,111 @@
+//! HTTP/1.1: pure parsing, and a connection loop that drives a [`Service`].
+//!
+//! Nothing here knows the wallet: the service decides what exists and what an
+//! answer's body says, this module decides what a well-formed request is.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+/// Methods that RFC 9110 names; any other token is answered 501 by the parser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Method {
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Options,
+}
+
+/// What a service decides on before the body is read.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    /// The method.
+    pub method: Method,
+    /// The path, percent escapes of unreserved characters resolved, without the query.
+    pub path: &'a str,
+    /// The `Content-Type` field as sent, white space around it removed.
+    pub content_type: Option<&'a [u8]>,
+    /// Whether a `Content-Encoding` field is there with anything but `identity`.
+    pub content_encoded: bool,
+    /// Whether the request has a body: a `Content-Length`, 0 included, or chunks.
+    pub has_length: bool,
+}
+
+/// One complete request.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// What the service has seen already.
+    pub head: RequestHead<'a>,
+    /// The `Authorization` field as sent.
+    pub authorization: Option<&'a [u8]>,
+    /// The `X-Forwarded-For` fields as sent, in order.
+    pub forwarded_for: &'a [&'a [u8]],
+    /// Whether the client asked for the time of each stage.
+    pub wants_server_timing: bool,
+    /// The other end of the connection.
+    pub peer: IpAddr,
+    /// The body, chunks joined. Parsers may write into it.
+    pub body: &'a mut [u8],
+}
+
+/// An HTTP status that this server gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status(pub u16);
+
+/// How a service answered; the body is in the buffer it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub status: Status,
+    /// Seconds for a `Retry-After` field.
+    pub retry_after: Option<u32>,
+}
+
+impl Answer {
+    /// 200.
+    pub const OK: Self = Self {
+        status: Status(200),
+        retry_after: None,
+    };
+}
+
+/// A request that is refused by what its head or framing says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// The status.
+    pub status: Status,
+    /// A sentence for the integrator.
+    pub description: Cow<'static, str>,
+    /// The `Allow` field of a 405.
+    pub allow: Option<&'static str>,
+    /// Seconds for a `Retry-After` field.
+    pub retry_after: Option<u32>,
+    /// Whether the framing is in doubt, so that the connection must close.
+    pub close: bool,
+}
+
+/// What answers requests. One per shard; not shared between threads.
+pub trait Service {
+    /// State that lives as long as a connection, such as a credential already checked.
+    type Session: Default;
+
+    /// Judges a head before its body is read: unknown path, method, media type.
+    ///
+    /// # Errors
+    /// The [`Rejection`] to answer with.
+    fn check_head(&self, head: &RequestHead<'_>) -> Result<(), Rejection>;
+
+    /// Answers a request, writing the body of the answer into `body`, which comes empty.
+    fn call(
+        &self,
+        session: &mut Self::Session,
+        request: Request<'_>,
+        body: &mut Vec<u8>,
+    ) -> impl Future<Output = Answer>;
+
+    /// Writes the body of an answer to a rejected request.
+    fn write_rejection(&self, rejection: &Rejection, body: &mut Vec<u8>);
+}

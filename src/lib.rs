@@ -1,0 +1,4 @@
+//! The server around the shards: everything that knows HTTP, JSON or the command line.
+
+pub mod domain;
+pub mod http;

@@ -1,0 +1,3 @@
+//! The `purser` command.
+
+fn main() {}
