@@ -4,6 +4,7 @@
 //! the same synchronous shard.
 
 pub mod ledger;
+pub mod metrics;
 pub mod routing;
 pub mod types;
 
