@@ -128,7 +128,7 @@ pub enum Facts {
     /// The whole account.
     Account(Box<AccountFacts>),
     /// A session.
-    Session(Box<SessionFacts>),
+    Session(SessionFacts),
 }
 
 /// Currency and balance of one account.
@@ -212,8 +212,6 @@ pub enum RefusalReason {
     TransactionIdReused,
     /// The funds would pass 2^63 - 1 minor units.
     BalanceOverflow,
-    /// The account has as many sessions as the ledger keeps for one.
-    TooManySessions,
     /// The session has as many spent tokens as the ledger keeps for one.
     TooManyTokens,
 }

@@ -1,10 +1,305 @@
 //! The business rules: synchronous, deterministic, free of I/O and clocks.
+//!
+//! [`Ledger::decide`] reads and says what a command leads to; [`Ledger::apply`]
+//! carries out a posting and cannot fail. Between the two stands the log. The same
+//! postings give the same ledger in a test, in recovery and in production.
+//!
+//! Each rule has one owner: `open.rs` (accounts come to be), `deposit.rs`,
+//! `play.rs` (sessions and tokens).
 
+mod account;
+mod books;
 mod command;
+mod deposit;
+mod index;
+mod open;
+mod play;
 mod posting;
+mod session;
+mod transactions;
 
+use std::time::Duration;
+
+use account::{Account, AccountIndex, Accounts};
+pub use books::Book;
+use books::Books;
 pub use command::{
     AccountFacts, AccountStatus, Command, Facts, Funds, Outcome, Refusal, RefusalReason,
     SessionFacts,
 };
 pub use posting::{Change, HouseAccount, Movement, PlayerFunds, Posting};
+pub use session::{SESSIONS_PER_ACCOUNT_MAX, SPENT_TOKENS_PER_SESSION_MAX};
+use session::{SessionIndex, Sessions};
+use transactions::Transactions;
+
+use crate::types::{AccountId, Amount, Lsn, UnixMillis};
+
+/// What the rules need to know from the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct LedgerSettings {
+    /// How long a transaction id is remembered.
+    pub idempotency_window: Duration,
+    /// Keys the digests of transaction ids, so that nobody can aim for a collision.
+    /// Any value works; a process keeps one for its life.
+    pub digest_secret: [u64; 2],
+}
+
+/// What a command leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// A change: append the posting, apply it, and tell the outcome when it is durable.
+    Post(Posting, Outcome),
+    /// No change: tell the outcome when everything up to `rests_on` is durable.
+    Answer {
+        /// What to tell.
+        outcome: Outcome,
+        /// The last posting that the answer reveals something of.
+        rests_on: Lsn,
+    },
+}
+
+/// How many things a ledger holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LedgerCounts {
+    /// Accounts.
+    pub accounts: usize,
+    /// Sessions, ended ones that are still known included.
+    pub sessions: usize,
+    /// Transaction ids remembered.
+    pub transactions: usize,
+}
+
+/// The accounts of one shard and everything that belongs to them.
+pub struct Ledger {
+    accounts: Accounts,
+    sessions: Sessions,
+    transactions: Transactions,
+    books: Books,
+}
+
+impl Ledger {
+    /// An empty ledger.
+    #[must_use]
+    pub fn new(settings: LedgerSettings) -> Self {
+        Self {
+            accounts: Accounts::default(),
+            sessions: Sessions::default(),
+            transactions: Transactions::new(settings.idempotency_window, settings.digest_secret),
+            books: Books::default(),
+        }
+    }
+
+    /// Decides a command by the rules; changes nothing.
+    #[must_use]
+    pub fn decide(&self, command: &Command, now: UnixMillis) -> Decision {
+        match command {
+            Command::ReadBalance { account } => self.about(account, |_, account| {
+                Outcome::Accepted(Facts::Funds(account.funds()))
+            }),
+            Command::ReadAccount { account } => self.about(account, |ledger, account| {
+                Outcome::Accepted(ledger.account_facts(account, now))
+            }),
+            Command::ReadSession { key } => self.read_session(*key, now),
+            Command::ReadLatestSession { account } => self.read_latest_session(account, now),
+            Command::SpendToken { token, expires_at } => {
+                self.decide_spend_token(*token, *expires_at, now)
+            }
+            Command::OpenAccount {
+                account,
+                currency,
+                country,
+            } => self.decide_open(account, *currency, *country, now),
+            Command::ImportAccount {
+                account,
+                currency,
+                country,
+                balance,
+                session,
+            } => self.decide_import(
+                account,
+                open::Import {
+                    currency: *currency,
+                    country: *country,
+                    balance: *balance,
+                    session: *session,
+                },
+                now,
+            ),
+            Command::Deposit {
+                account,
+                transaction,
+                amount,
+            } => self.decide_deposit(account, transaction, *amount, now),
+            Command::OpenSession {
+                account,
+                key,
+                country,
+                logout_at,
+            } => self.decide_open_session(account, *key, *country, *logout_at, now),
+            Command::LogOutSession { key } => self.decide_log_out(*key, now),
+        }
+    }
+
+    /// Carries out a posting that stands at `lsn` of this shard's log.
+    ///
+    /// # Panics
+    /// When the posting does not fit: its account is unknown (or known, for one that
+    /// opens it), or its balance after is not what follows from the balance before.
+    /// Both mean that decisions and postings have parted, and going on would lose money.
+    pub fn apply(&mut self, lsn: Lsn, posting: &Posting) {
+        let at = match &posting.change {
+            Change::AccountOpened {
+                currency,
+                country,
+                session,
+                ..
+            } => {
+                let at = self.apply_open(posting, *currency, *country);
+                if let Some(key) = session {
+                    self.apply_session(at, *key, *country, None, posting.at);
+                }
+                at
+            }
+            change => {
+                let Some(at) = self.accounts.find(&posting.account) else {
+                    panic!("a posting for an account that does not exist: LSN {lsn}");
+                };
+                self.apply_change(at, change, posting);
+                at
+            }
+        };
+        self.post_money(at, posting, lsn);
+    }
+
+    /// The operator's books of this shard.
+    #[must_use]
+    pub fn books(&self) -> &[Book] {
+        self.books.all()
+    }
+
+    /// How many things there are.
+    #[must_use]
+    pub fn counts(&self) -> LedgerCounts {
+        LedgerCounts {
+            accounts: self.accounts.len(),
+            sessions: self.sessions.len(),
+            transactions: self.transactions.len(),
+        }
+    }
+
+    fn apply_change(&mut self, at: AccountIndex, change: &Change, posting: &Posting) {
+        match change {
+            Change::AccountOpened { .. } => unreachable!("opened by apply"),
+            Change::Deposited {
+                transaction,
+                amount,
+            } => {
+                self.apply_deposit(&posting.account, transaction, *amount, posting.at);
+            }
+            Change::SessionOpened {
+                key,
+                country,
+                logout_at,
+            } => {
+                self.apply_session(at, *key, *country, *logout_at, posting.at);
+            }
+            Change::SessionLoggedOut { key } => self.apply_log_out(*key, posting.at),
+            Change::TokenSpent {
+                key,
+                issued_at,
+                expires_at,
+            } => {
+                self.apply_spent(*key, *issued_at, *expires_at, posting.at);
+            }
+        }
+    }
+
+    /// Moves the money of a posting on the player's side and on the house's.
+    fn post_money(&mut self, at: AccountIndex, posting: &Posting, lsn: Lsn) {
+        let account = self.accounts.get_mut(at);
+        for movement in posting.change.movements() {
+            let funds = match movement.player {
+                PlayerFunds::Cash => &mut account.balance.cash,
+                PlayerFunds::Bonus => &mut account.balance.bonus,
+            };
+            let after = funds
+                .minor()
+                .checked_add(movement.minor)
+                .and_then(Amount::from_minor);
+            let Some(after) = after else {
+                panic!("a posting that leaves no valid balance: LSN {lsn}");
+            };
+            *funds = after;
+            self.books.post(account.book, movement);
+        }
+        assert!(
+            account.balance == posting.balance_after,
+            "balance after LSN {lsn}"
+        );
+        account.last_lsn = lsn;
+    }
+
+    /// An answer about a known account, or the refusal of an unknown one.
+    fn about(&self, id: &AccountId, outcome: impl FnOnce(&Self, &Account) -> Outcome) -> Decision {
+        match self.accounts.find(id) {
+            None => Decision::refuse_unknown(RefusalReason::AccountNotFound),
+            Some(at) => {
+                let account = self.accounts.get(at);
+                Decision::Answer {
+                    outcome: outcome(self, account),
+                    rests_on: account.last_lsn,
+                }
+            }
+        }
+    }
+
+    fn account_facts(&self, account: &Account, now: UnixMillis) -> Facts {
+        let live_session = account
+            .latest_session
+            .map(|at| self.sessions.get(at))
+            .filter(|session| session.is_live(now))
+            .map(|session| session.key);
+        Facts::Account(Box::new(account.facts(live_session)))
+    }
+
+    fn session_facts(&self, at: SessionIndex, now: UnixMillis) -> SessionFacts {
+        let session = self.sessions.get(at);
+        let account = self.accounts.get(session.account);
+        SessionFacts {
+            key: session.key,
+            account: account.id.clone(),
+            currency: account.currency,
+            country: session.country,
+            created_at: session.created_at,
+            logout_at: session.logout_at,
+            live: session.is_live(now),
+        }
+    }
+}
+
+impl Decision {
+    /// A refusal that reveals nothing: what was named does not exist.
+    fn refuse_unknown(reason: RefusalReason) -> Self {
+        Self::Answer {
+            outcome: Outcome::Refused(Refusal {
+                reason,
+                funds: None,
+            }),
+            rests_on: Lsn::NONE,
+        }
+    }
+
+    /// A refusal that shows the account's funds.
+    fn refuse(reason: RefusalReason, account: &Account) -> Self {
+        Self::Answer {
+            outcome: Outcome::Refused(Refusal {
+                reason,
+                funds: Some(account.funds()),
+            }),
+            rests_on: account.last_lsn,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

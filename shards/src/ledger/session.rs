@@ -1,0 +1,147 @@
+//! Sessions: a player at play, known by a key.
+//!
+//! An account keeps its newest [`SESSIONS_PER_ACCOUNT_MAX`] sessions; opening one
+//! more forgets the oldest, which is then an unknown session. The sessions of an
+//! account are a list from the newest to the oldest.
+
+use super::account::AccountIndex;
+use super::index::{Index, Slab};
+use crate::types::{CountryCode, SessionKey, UnixMillis};
+
+/// Sessions an account keeps: a player has a few devices and tabs, and platforms
+/// open one per game launch; 32 keeps a day's worth and bounds an account to 2 KiB.
+pub const SESSIONS_PER_ACCOUNT_MAX: u8 = 32;
+
+/// Spent tokens a session remembers at a time. Each is forgotten when its life
+/// ends, a minute as a rule, so this is sixteen redeems a second.
+pub const SPENT_TOKENS_PER_SESSION_MAX: usize = 1_024;
+
+/// Position of a session in its shard.
+pub(super) type SessionIndex = u32;
+
+/// One session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) key: SessionKey,
+    pub(super) created_at: UnixMillis,
+    pub(super) logout_at: Option<UnixMillis>,
+    pub(super) account: AccountIndex,
+    pub(super) older: Option<SessionIndex>,
+    // Most domains never spend tokens, so the memory of it is apart.
+    #[expect(
+        clippy::box_collection,
+        reason = "eight bytes instead of 24 in every session"
+    )]
+    spent: Option<Box<Vec<SpentToken>>>,
+    pub(super) country: CountryCode,
+}
+
+const _: () = assert!(size_of::<Session>() <= 80);
+
+#[derive(Debug)]
+struct SpentToken {
+    issued_at: UnixMillis,
+    expires_at: UnixMillis,
+}
+
+impl Session {
+    pub(super) fn is_live(&self, now: UnixMillis) -> bool {
+        self.logout_at.is_none_or(|logout_at| now < logout_at)
+    }
+
+    pub(super) fn has_spent(&self, issued_at: UnixMillis) -> bool {
+        self.spent
+            .iter()
+            .flat_map(|spent| spent.iter())
+            .any(|token| token.issued_at == issued_at)
+    }
+
+    /// Whether another token can be remembered, once those are forgotten whose life is over.
+    pub(super) fn has_room_to_spend(&self, now: UnixMillis) -> bool {
+        let remembered = self
+            .spent
+            .iter()
+            .flat_map(|spent| spent.iter())
+            .filter(|t| t.expires_at > now)
+            .count();
+        remembered < SPENT_TOKENS_PER_SESSION_MAX
+    }
+
+    pub(super) fn spend(&mut self, issued_at: UnixMillis, expires_at: UnixMillis, now: UnixMillis) {
+        let spent = self.spent.get_or_insert_default();
+        spent.retain(|token| token.expires_at > now);
+        spent.push(SpentToken {
+            issued_at,
+            expires_at,
+        });
+    }
+}
+
+/// All sessions of a shard.
+#[derive(Default)]
+pub(super) struct Sessions {
+    slab: Slab<Session>,
+    by_key: Index,
+}
+
+/// What opens a session.
+pub(super) struct NewSession {
+    pub(super) key: SessionKey,
+    pub(super) account: AccountIndex,
+    pub(super) country: CountryCode,
+    pub(super) created_at: UnixMillis,
+    pub(super) logout_at: Option<UnixMillis>,
+    pub(super) older: Option<SessionIndex>,
+}
+
+impl Sessions {
+    pub(super) fn find(&self, key: SessionKey) -> Option<SessionIndex> {
+        self.by_key.find(key, |at| self.slab.get(at).key == key)
+    }
+
+    pub(super) fn get(&self, at: SessionIndex) -> &Session {
+        self.slab.get(at)
+    }
+
+    pub(super) fn get_mut(&mut self, at: SessionIndex) -> &mut Session {
+        self.slab.get_mut(at)
+    }
+
+    pub(super) fn insert(&mut self, new: NewSession) -> SessionIndex {
+        let session = Session {
+            key: new.key,
+            created_at: new.created_at,
+            logout_at: new.logout_at,
+            account: new.account,
+            older: new.older,
+            spent: None,
+            country: new.country,
+        };
+        let Some(at) = self.slab.insert(session) else {
+            // 4 billion sessions of 80 bytes are 340 GB on one shard: memory ends first.
+            unreachable!("more than 2^32 sessions on one shard");
+        };
+        let slab = &self.slab;
+        self.by_key.insert(at, |at| slab.get(at).key);
+        at
+    }
+
+    /// Forgets the last session of the list that starts at `newest`.
+    pub(super) fn forget_oldest(&mut self, newest: SessionIndex) {
+        let mut at = newest;
+        while let Some(oldest) = self.get(at).older {
+            if self.get(oldest).older.is_none() {
+                self.get_mut(at).older = None;
+                let key = self.get(oldest).key;
+                self.by_key.remove(oldest, key);
+                self.slab.release(oldest);
+                return;
+            }
+            at = oldest;
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+}

@@ -1,0 +1,347 @@
+//! The rules as facts: commands in, a line per outcome out.
+
+use std::fmt::Write as _;
+
+use super::*;
+use crate::types::{Balance, CountryCode, Currency, SessionKey, SessionToken, Slot, TransactionId};
+
+const NOW: UnixMillis = UnixMillis(1_795_000_000_000);
+
+fn account(player: &str) -> AccountId {
+    AccountId::parse(&format!("acme/{player}")).unwrap()
+}
+
+fn amount(minor: i64) -> Amount {
+    Amount::from_minor(minor).unwrap()
+}
+
+fn key(number: u16) -> SessionKey {
+    SessionKey::mint(Slot::from_low_bits(number), u128::from(number))
+}
+
+fn country() -> CountryCode {
+    CountryCode::parse("GB").unwrap()
+}
+
+fn open(player: &str) -> Command {
+    Command::OpenAccount {
+        account: account(player),
+        currency: Currency::parse("GBP").unwrap(),
+        country: country(),
+    }
+}
+
+fn import(player: &str, cash: i64, session: Option<SessionKey>) -> Command {
+    Command::ImportAccount {
+        account: account(player),
+        currency: Currency::parse("GBP").unwrap(),
+        country: country(),
+        balance: Balance {
+            cash: amount(cash),
+            bonus: amount(5),
+        },
+        session,
+    }
+}
+
+fn deposit(player: &str, id: &str, minor: i64) -> Command {
+    Command::Deposit {
+        account: account(player),
+        transaction: TransactionId::parse(id).unwrap(),
+        amount: amount(minor),
+    }
+}
+
+fn balance(player: &str) -> Command {
+    Command::ReadBalance {
+        account: account(player),
+    }
+}
+
+fn session(player: &str, key: SessionKey, logout_at: Option<UnixMillis>) -> Command {
+    Command::OpenSession {
+        account: account(player),
+        key,
+        country: country(),
+        logout_at,
+    }
+}
+
+fn latest(player: &str) -> Command {
+    Command::ReadLatestSession {
+        account: account(player),
+    }
+}
+
+fn spend(key: SessionKey, issued_at: i64) -> Command {
+    Command::SpendToken {
+        token: SessionToken {
+            key,
+            issued_at: UnixMillis(issued_at),
+        },
+        expires_at: UnixMillis(issued_at + 60_000),
+    }
+}
+
+fn ledger() -> Ledger {
+    Ledger::new(LedgerSettings {
+        idempotency_window: Duration::from_secs(72 * 3_600),
+        digest_secret: [1, 2],
+    })
+}
+
+/// Runs commands a millisecond apart and writes down what came of each.
+fn run(ledger: &mut Ledger, commands: &[Command]) -> String {
+    let mut story = String::new();
+    let mut lsn = Lsn(ledger.counts().accounts as u64 * 1_000);
+    for (at, command) in commands.iter().enumerate() {
+        let now = UnixMillis(NOW.0 + at as i64);
+        let outcome = match ledger.decide(command, now) {
+            Decision::Answer { outcome, .. } => outcome,
+            Decision::Post(posting, outcome) => {
+                lsn = lsn.next();
+                ledger.apply(lsn, &posting);
+                outcome
+            }
+        };
+        for book in ledger.books() {
+            assert_eq!(book.total(), 0, "after {command:?}");
+        }
+        let (word, facts) = match outcome {
+            Outcome::Accepted(facts) => ("accepted", Some(facts)),
+            Outcome::Repeated(facts) => ("repeated", Some(facts)),
+            Outcome::Refused(refusal) => {
+                writeln!(story, "refused {:?}", refusal.reason).unwrap();
+                continue;
+            }
+        };
+        match facts.unwrap() {
+            Facts::Funds(funds) => {
+                let Balance { cash, bonus } = funds.balance;
+                writeln!(story, "{word} {}+{}", cash.minor(), bonus.minor()).unwrap();
+            }
+            Facts::Account(facts) => {
+                let Balance { cash, bonus } = facts.funds.balance;
+                let live = facts.live_session.is_some();
+                writeln!(
+                    story,
+                    "{word} {}+{} live={live}",
+                    cash.minor(),
+                    bonus.minor()
+                )
+                .unwrap();
+            }
+            Facts::Session(facts) => writeln!(story, "{word} live={}", facts.live).unwrap(),
+        }
+    }
+    story
+}
+
+fn check(commands: &[Command], expected: &[&str]) {
+    let story = run(&mut ledger(), commands);
+    assert_eq!(story.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn an_account_opens_once_and_starts_empty() {
+    check(
+        &[balance("p"), open("p"), open("p"), balance("p")],
+        &[
+            "refused AccountNotFound",
+            "accepted 0+0 live=false",
+            "repeated 0+0 live=false",
+            "accepted 0+0",
+        ],
+    );
+}
+
+#[test]
+fn a_deposit_is_booked_once_per_id_and_account() {
+    check(
+        &[
+            deposit("p", "d", 100),
+            open("p"),
+            open("q"),
+            deposit("p", "d", 100),
+            deposit("p", "d", 100),
+            deposit("p", "d", 101),
+            deposit("p", "e", 1),
+            deposit("p", "d", 100),
+            deposit("q", "d", 7),
+        ],
+        &[
+            "refused AccountNotFound",
+            "accepted 0+0 live=false",
+            "accepted 0+0 live=false",
+            "accepted 100+0",
+            "repeated 100+0",
+            "refused TransactionIdReused",
+            "accepted 101+0",
+            "repeated 101+0",
+            "accepted 7+0",
+        ],
+    );
+}
+
+#[test]
+fn a_deposit_that_would_overflow_is_booked_nowhere() {
+    check(
+        &[
+            import("p", i64::MAX, None),
+            deposit("p", "d", 1),
+            balance("p"),
+        ],
+        &[
+            "accepted 9223372036854775807+5 live=false",
+            "refused BalanceOverflow",
+            "accepted 9223372036854775807+5",
+        ],
+    );
+}
+
+#[test]
+fn a_repeated_import_keeps_funds_and_fills_in_a_missing_session() {
+    check(
+        &[
+            import("p", 100, None),
+            deposit("p", "d", 1),
+            import("p", 999, Some(key(1))),
+            import("p", 999, Some(key(2))),
+            Command::ReadSession { key: key(2) },
+        ],
+        &[
+            "accepted 100+5 live=false",
+            "accepted 101+5",
+            "repeated 101+5 live=true",
+            "repeated 101+5 live=true",
+            "refused SessionNotFound",
+        ],
+    );
+}
+
+#[test]
+fn the_latest_session_counts_and_only_while_it_is_live() {
+    check(
+        &[
+            open("p"),
+            latest("p"),
+            session("p", key(1), None),
+            session("p", key(2), Some(UnixMillis(NOW.0 + 5))),
+            latest("p"),
+            latest("p"),
+            Command::ReadSession { key: key(1) },
+            Command::LogOutSession { key: key(1) },
+            Command::LogOutSession { key: key(1) },
+            Command::LogOutSession { key: key(9) },
+        ],
+        &[
+            "accepted 0+0 live=false",
+            "refused NoLiveSession",
+            "accepted live=true",
+            "accepted live=true",
+            "accepted live=true",
+            "refused NoLiveSession",
+            "accepted live=true",
+            "accepted live=false",
+            "repeated live=false",
+            "refused SessionNotFound",
+        ],
+    );
+}
+
+#[test]
+fn a_token_is_spent_once_even_of_a_session_that_ended() {
+    check(
+        &[
+            open("p"),
+            session("p", key(1), Some(NOW)),
+            spend(key(1), NOW.0),
+            spend(key(1), NOW.0),
+            spend(key(1), NOW.0 + 1),
+            spend(key(2), NOW.0),
+        ],
+        &[
+            "accepted 0+0 live=false",
+            "accepted live=false",
+            "accepted live=false",
+            "refused TokenSpent",
+            "accepted live=false",
+            "refused SessionNotFound",
+        ],
+    );
+}
+
+#[test]
+fn spent_tokens_are_bounded_and_forgotten_when_their_life_ends() {
+    let mut ledger = ledger();
+    let mut commands = vec![open("p"), session("p", key(1), None)];
+    commands.extend((0..=SPENT_TOKENS_PER_SESSION_MAX as i64).map(|n| spend(key(1), NOW.0 + n)));
+    let story = run(&mut ledger, &commands);
+    assert_eq!(story.lines().last(), Some("refused TooManyTokens"));
+    assert_eq!(story.matches("refused").count(), 1);
+    let later = UnixMillis(NOW.0 + 120_000);
+    assert!(matches!(
+        ledger.decide(&spend(key(1), later.0), later),
+        Decision::Post(..)
+    ));
+}
+
+#[test]
+fn the_oldest_session_is_forgotten_when_an_account_opens_one_too_many() {
+    let mut ledger = ledger();
+    let last = u16::from(SESSIONS_PER_ACCOUNT_MAX);
+    let mut commands = vec![open("p")];
+    commands.extend((0..=last).map(|number| session("p", key(number), None)));
+    run(&mut ledger, &commands);
+    let story = run(
+        &mut ledger,
+        &[0, 1, last].map(|number| Command::ReadSession { key: key(number) }),
+    );
+    let expected = [
+        "refused SessionNotFound",
+        "accepted live=true",
+        "accepted live=true",
+    ];
+    assert_eq!(story.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(
+        ledger.counts().sessions,
+        usize::from(SESSIONS_PER_ACCOUNT_MAX)
+    );
+}
+
+#[test]
+fn answers_rest_on_the_account_s_last_posting() {
+    let mut ledger = ledger();
+    run(
+        &mut ledger,
+        &[open("p"), session("p", key(1), None), deposit("p", "d", 5)],
+    );
+    for command in [
+        balance("p"),
+        latest("p"),
+        Command::ReadSession { key: key(1) },
+        Command::ReadAccount {
+            account: account("p"),
+        },
+        deposit("p", "d", 5),
+        deposit("p", "d", 6),
+        import("p", 1, None),
+    ] {
+        match ledger.decide(&command, NOW) {
+            Decision::Answer { rests_on, .. } => assert_eq!(rests_on, Lsn(3), "{command:?}"),
+            Decision::Post(posting, _) => panic!("{command:?} posted {posting:?}"),
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "balance after LSN 2")]
+fn a_posting_with_another_balance_after_stops_everything() {
+    let mut ledger = ledger();
+    run(&mut ledger, &[open("p")]);
+    let Decision::Post(mut posting, _) = ledger.decide(&deposit("p", "d", 5), NOW) else {
+        panic!("a deposit posts");
+    };
+    posting.balance_after.cash = amount(6);
+    ledger.apply(Lsn(2), &posting);
+}

@@ -1,0 +1,258 @@
+//! Transactions seen: what makes a booking happen once.
+//!
+//! The largest table in memory, so an entry is 32 bytes: a keyed 128-bit digest of
+//! (account, kind, transaction id) instead of the texts, and a digest of what a
+//! repeat must agree on. The key is random per process, so nobody can aim for a
+//! collision; by chance, two of 10^12 ids collide with probability 10^-15.
+//!
+//! Memory lasts for the idempotency window. It is cut into [`WINDOWS`] tables by
+//! the time of booking, and a table whose last entry is too old is dropped whole.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+use siphasher::sip128::{Hasher128, SipHasher24};
+use std::hash::{BuildHasher, Hasher};
+
+use crate::types::{AccountId, TransactionId, UnixMillis};
+
+/// Tables per idempotency window. Every new id is looked up in all of them, so few
+/// is fast; memory is kept for one table's span longer than needed, so many is small.
+const WINDOWS: i64 = 8;
+
+/// Small tables per window, for the reason that `Index` has.
+const TABLES: usize = 1_024;
+
+/// What kind of operation a transaction id belongs to; one id may be used once per kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Kind {
+    Deposit = 1,
+}
+
+/// Who did what under which id.
+pub(super) struct TransactionKey<'a> {
+    pub(super) account: &'a AccountId,
+    pub(super) kind: Kind,
+    pub(super) transaction: &'a TransactionId,
+}
+
+/// What a known transaction id was used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// The id is new.
+    Never,
+    /// With the same contents: a repeat.
+    Same,
+    /// With other contents: a mistake.
+    Other,
+}
+
+/// Digest of the contents that a repeat must agree on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Contents(u64);
+
+struct Entry {
+    key: u128,
+    contents: Contents,
+}
+
+/// The transactions of one span of time.
+struct Window {
+    /// Time of booking, in window lengths since 1970.
+    number: i64,
+    tables: Box<[HashTable<Entry>]>,
+}
+
+/// All transactions of a shard that are still remembered.
+pub(super) struct Transactions {
+    /// Oldest first.
+    windows: VecDeque<Window>,
+    window_ms: i64,
+    secret: [u64; 2],
+    hasher: DefaultHashBuilder,
+    entries: usize,
+}
+
+impl Transactions {
+    /// Remembers for `idempotency_window`, which configuration keeps above an hour.
+    pub(super) fn new(idempotency_window: Duration, secret: [u64; 2]) -> Self {
+        let window_ms = i64::try_from(idempotency_window.as_millis()).unwrap_or(i64::MAX);
+        Self {
+            windows: VecDeque::new(),
+            window_ms: (window_ms / WINDOWS).max(1),
+            secret,
+            hasher: DefaultHashBuilder::default(),
+            entries: 0,
+        }
+    }
+
+    /// Whether, and with which contents, an id was used.
+    pub(super) fn seen(&self, key: &TransactionKey<'_>, contents: Contents) -> Seen {
+        let key = self.digest(key);
+        let hash = self.hasher.hash_one(key);
+        let entry =
+            self.windows.iter().rev().find_map(|window| {
+                window.tables[table_of(hash)].find(hash, |entry| entry.key == key)
+            });
+        match entry {
+            None => Seen::Never,
+            Some(entry) if entry.contents == contents => Seen::Same,
+            Some(_) => Seen::Other,
+        }
+    }
+
+    /// Remembers an id that was [`Seen::Never`], and forgets what is too old.
+    pub(super) fn remember(
+        &mut self,
+        key: &TransactionKey<'_>,
+        contents: Contents,
+        at: UnixMillis,
+    ) {
+        let key = self.digest(key);
+        let hash = self.hasher.hash_one(key);
+        let hasher = self.hasher.clone();
+        self.window_at(at.0.div_euclid(self.window_ms)).tables[table_of(hash)].insert_unique(
+            hash,
+            Entry { key, contents },
+            |entry| hasher.hash_one(entry.key),
+        );
+        self.entries += 1;
+    }
+
+    /// Digest of what a repeat must agree on: here an amount in minor units.
+    pub(super) fn contents(&self, minor: i64) -> Contents {
+        Contents(self.hasher.hash_one(minor))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries
+    }
+
+    /// The window to book into at that time, opened if it is new. Opening one drops
+    /// those that ended an idempotency window before it.
+    fn window_at(&mut self, number: i64) -> &mut Window {
+        // A clock that was set back books into the newest window: remembered for
+        // longer than needed, never for less.
+        if self
+            .windows
+            .back()
+            .is_none_or(|newest| newest.number < number)
+        {
+            while let Some(oldest) = self.windows.front()
+                && oldest.number + WINDOWS < number
+            {
+                let dropped: usize = oldest.tables.iter().map(HashTable::len).sum();
+                self.entries -= dropped;
+                self.windows.pop_front();
+            }
+            let tables = (0..TABLES).map(|_| HashTable::new()).collect();
+            self.windows.push_back(Window { number, tables });
+        }
+        let Some(newest) = self.windows.back_mut() else {
+            unreachable!("just opened")
+        };
+        newest
+    }
+
+    fn digest(&self, key: &TransactionKey<'_>) -> u128 {
+        let mut hasher = SipHasher24::new_with_keys(self.secret[0], self.secret[1]);
+        // The account id's length keeps the two texts apart.
+        hasher.write_u8(key.kind as u8);
+        hasher.write_usize(key.account.as_str().len());
+        hasher.write(key.account.as_str().as_bytes());
+        hasher.write(key.transaction.as_str().as_bytes());
+        hasher.finish128().as_u128()
+    }
+}
+
+fn table_of(hash: u64) -> usize {
+    (hash >> 40) as usize % TABLES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn at_minute(minute: i64) -> UnixMillis {
+        UnixMillis(1_790_000_000_000 + minute * 60_000)
+    }
+
+    struct Memory(Transactions, AccountId);
+
+    impl Memory {
+        fn new() -> Self {
+            Self(
+                Transactions::new(HOUR, [1, 2]),
+                AccountId::parse("acme/p1").unwrap(),
+            )
+        }
+
+        fn seen(&self, id: &str, minor: i64) -> Seen {
+            let transaction = TransactionId::parse(id).unwrap();
+            let key = TransactionKey {
+                account: &self.1,
+                kind: Kind::Deposit,
+                transaction: &transaction,
+            };
+            self.0.seen(&key, self.0.contents(minor))
+        }
+
+        fn remember(&mut self, id: &str, minor: i64, at: UnixMillis) {
+            let transaction = TransactionId::parse(id).unwrap();
+            let account = self.1.clone();
+            let key = TransactionKey {
+                account: &account,
+                kind: Kind::Deposit,
+                transaction: &transaction,
+            };
+            let contents = self.0.contents(minor);
+            self.0.remember(&key, contents, at);
+        }
+    }
+
+    #[test]
+    fn an_id_is_new_then_a_repeat_and_with_other_contents_a_mistake() {
+        let mut memory = Memory::new();
+        assert_eq!(memory.seen("d-1", 100), Seen::Never);
+        memory.remember("d-1", 100, at_minute(0));
+        assert_eq!(memory.seen("d-1", 100), Seen::Same);
+        assert_eq!(memory.seen("d-1", 101), Seen::Other);
+        assert_eq!(memory.seen("d-2", 100), Seen::Never);
+    }
+
+    #[test]
+    fn memory_lasts_for_the_window_and_ends_soon_after() {
+        for first in 0..60 {
+            let mut memory = Memory::new();
+            memory.remember("d-1", 100, at_minute(first));
+            memory.remember("d-2", 100, at_minute(first + 60));
+            assert_eq!(
+                memory.seen("d-1", 100),
+                Seen::Same,
+                "booked at minute {first}"
+            );
+            memory.remember("d-3", 100, at_minute(first + 76));
+            assert_eq!(
+                memory.seen("d-1", 100),
+                Seen::Never,
+                "booked at minute {first}"
+            );
+            assert_eq!(memory.0.len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_clock_set_back_loses_nothing() {
+        let mut memory = Memory::new();
+        memory.remember("d-1", 1, at_minute(600));
+        memory.remember("d-2", 2, at_minute(0));
+        memory.remember("d-3", 3, at_minute(610));
+        for (id, minor) in [("d-1", 1), ("d-2", 2), ("d-3", 3)] {
+            assert_eq!(memory.seen(id, minor), Seen::Same, "{id}");
+        }
+    }
+}
