@@ -4,9 +4,13 @@
 //! the same synchronous shard.
 
 pub mod ledger;
+pub mod mesh;
 pub mod metrics;
 pub mod routing;
+pub mod shard;
+pub mod storage;
 pub mod types;
+pub mod wal;
 
 use ledger::{Command, Outcome};
 

@@ -1,0 +1,226 @@
+//! One shard: a ledger, the batch that fills, and the answers that wait for the disk.
+//!
+//! Synchronous and deterministic. The runtime drives it with executors and disks, the
+//! simulation with a seed; both call [`Shard::submit`], take batches, and report them
+//! durable.
+//!
+//! Invariants:
+//! * `durable_lsn <= appended_lsn`; both only grow.
+//! * One batch is on its way to the disk at a time; the next one fills meanwhile.
+//! * An answer leaves when everything that it reveals is durable.
+
+use crate::ledger::{Command, Decision, Ledger, LedgerSettings, Outcome};
+use crate::types::{Lsn, UnixMillis};
+use crate::wal::Batch;
+
+/// An outcome, and the position that must be durable before it may be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// What to tell.
+    pub outcome: Outcome,
+    /// When.
+    pub needs: Lsn,
+}
+
+/// An answer that waits, with the address it goes to.
+struct Parked<R> {
+    reply_to: R,
+    outcome: Outcome,
+}
+
+/// The owner of a slice of the accounts. `R` is where an answer goes.
+pub struct Shard<R> {
+    ledger: Ledger,
+    appended_lsn: Lsn,
+    durable_lsn: Lsn,
+    filling: Batch,
+    /// The last position of the batch on its way to the disk.
+    in_flight: Option<Lsn>,
+    /// Answers that wait for the batch in flight, and for the one that fills.
+    parked_in_flight: Vec<Parked<R>>,
+    parked_filling: Vec<Parked<R>>,
+}
+
+impl<R> Shard<R> {
+    /// An empty shard.
+    #[must_use]
+    pub fn new(settings: LedgerSettings) -> Self {
+        Self {
+            ledger: Ledger::new(settings),
+            appended_lsn: Lsn::NONE,
+            durable_lsn: Lsn::NONE,
+            filling: Batch::default(),
+            in_flight: None,
+            parked_in_flight: Vec::new(),
+            parked_filling: Vec::new(),
+        }
+    }
+
+    /// Decides a command; a change is applied and put into the batch that fills.
+    pub fn submit(&mut self, command: &Command, now: UnixMillis) -> Ticket {
+        match self.ledger.decide(command, now) {
+            Decision::Answer { outcome, rests_on } => Ticket { outcome, needs: rests_on },
+            Decision::Post(posting, outcome) => {
+                let lsn = self.appended_lsn.next();
+                self.filling.push(lsn, &posting);
+                self.ledger.apply(lsn, &posting);
+                self.appended_lsn = lsn;
+                Ticket { outcome, needs: lsn }
+            }
+        }
+    }
+
+    /// Whether a ticket may be told.
+    #[must_use]
+    pub fn is_durable(&self, ticket: &Ticket) -> bool {
+        ticket.needs <= self.durable_lsn
+    }
+
+    /// Keeps an answer until the batch that it needs is durable.
+    ///
+    /// # Panics
+    /// When the ticket is durable already: it would wait for a batch it does not need.
+    pub fn park(&mut self, ticket: Ticket, reply_to: R) {
+        assert!(ticket.needs > self.durable_lsn);
+        assert!(ticket.needs <= self.appended_lsn);
+        let parked = Parked { reply_to, outcome: ticket.outcome };
+        match self.in_flight {
+            Some(last) if ticket.needs <= last => self.parked_in_flight.push(parked),
+            _ => self.parked_filling.push(parked),
+        }
+    }
+
+    /// Takes the batch that fills, for the way to the disk, and gives `next` to be
+    /// filled meanwhile. `None` while another batch is on its way, or when there is
+    /// nothing to write.
+    pub fn take_batch(&mut self, mut next: Batch) -> Result<Batch, Batch> {
+        if self.in_flight.is_some() || self.filling.is_empty() {
+            return Err(next);
+        }
+        next.clear();
+        let batch = std::mem::replace(&mut self.filling, next);
+        self.in_flight = Some(batch.last_lsn());
+        assert!(self.parked_in_flight.is_empty());
+        std::mem::swap(&mut self.parked_in_flight, &mut self.parked_filling);
+        Ok(batch)
+    }
+
+    /// The batch in flight is durable: its answers may be told, in the order in which
+    /// they were parked.
+    ///
+    /// # Panics
+    /// When no batch is in flight.
+    pub fn batch_durable(&mut self) -> impl Iterator<Item = (R, Outcome)> {
+        let Some(last) = self.in_flight.take() else {
+            panic!("a batch became durable that was never taken");
+        };
+        assert!(last > self.durable_lsn);
+        self.durable_lsn = last;
+        self.parked_in_flight.drain(..).map(|parked| (parked.reply_to, parked.outcome))
+    }
+
+    /// Whether a batch waits to be taken, or is on its way.
+    #[must_use]
+    pub fn has_undurable(&self) -> bool {
+        self.durable_lsn < self.appended_lsn
+    }
+
+    /// The position of the last posting.
+    #[must_use]
+    pub fn appended_lsn(&self) -> Lsn {
+        self.appended_lsn
+    }
+
+    /// The position up to which everything is on disk.
+    #[must_use]
+    pub fn durable_lsn(&self) -> Lsn {
+        self.durable_lsn
+    }
+
+    /// The ledger, to read.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::types::{AccountId, Amount, CountryCode, Currency, TransactionId};
+
+    const NOW: UnixMillis = UnixMillis(1_795_000_000_000);
+
+    fn account() -> AccountId {
+        AccountId::parse("acme/p1").unwrap()
+    }
+
+    fn shard() -> Shard<u32> {
+        Shard::new(LedgerSettings {
+            idempotency_window: Duration::from_secs(3_600),
+            digest_secret: [1, 2],
+        })
+    }
+
+    fn open() -> Command {
+        Command::OpenAccount {
+            account: account(),
+            currency: Currency::parse("GBP").unwrap(),
+            country: CountryCode::parse("GB").unwrap(),
+        }
+    }
+
+    fn deposit(id: &str) -> Command {
+        Command::Deposit {
+            account: account(),
+            transaction: TransactionId::parse(id).unwrap(),
+            amount: Amount::from_minor(5).unwrap(),
+        }
+    }
+
+    /// Submits and parks; the number is the address of the answer.
+    fn park(shard: &mut Shard<u32>, command: &Command, reply_to: u32) {
+        let ticket = shard.submit(command, NOW);
+        shard.park(ticket, reply_to);
+    }
+
+    fn told(shard: &mut Shard<u32>) -> Vec<u32> {
+        shard.batch_durable().map(|(reply_to, _)| reply_to).collect()
+    }
+
+    #[test]
+    fn answers_wait_for_the_batch_that_they_need() {
+        let mut shard = shard();
+        park(&mut shard, &open(), 1);
+        let batch = shard.take_batch(Batch::default()).unwrap();
+        assert_eq!(batch.postings(), 1);
+        // While the first batch is on its way: a read and a refusal of what it shows
+        // wait for it, a new posting and what rests on that wait for the next.
+        park(&mut shard, &Command::ReadBalance { account: account() }, 2);
+        park(&mut shard, &deposit("d"), 3);
+        park(&mut shard, &Command::ReadBalance { account: account() }, 4);
+        park(&mut shard, &deposit("d"), 5);
+        assert!(shard.take_batch(Batch::default()).is_err(), "one batch in flight");
+        assert_eq!(told(&mut shard), [1, 2]);
+        let batch = shard.take_batch(batch).unwrap();
+        assert_eq!(batch.last_lsn(), Lsn(2));
+        assert_eq!(told(&mut shard), [3, 4, 5]);
+        assert!(!shard.has_undurable());
+    }
+
+    #[test]
+    fn what_rests_on_durable_postings_is_told_at_once() {
+        let mut shard = shard();
+        let ticket = shard.submit(&Command::ReadBalance { account: account() }, NOW);
+        assert!(shard.is_durable(&ticket), "an unknown account rests on nothing");
+        park(&mut shard, &open(), 1);
+        let ticket = shard.submit(&Command::ReadBalance { account: account() }, NOW);
+        assert!(!shard.is_durable(&ticket));
+        shard.take_batch(Batch::default()).unwrap();
+        assert!(!shard.is_durable(&ticket), "on its way is not there");
+        told(&mut shard);
+        assert!(shard.is_durable(&ticket));
+    }
+}
