@@ -7,6 +7,7 @@ pub mod ledger;
 pub mod mesh;
 pub mod metrics;
 pub mod routing;
+pub mod runtime;
 pub mod shard;
 pub mod storage;
 pub mod types;

@@ -25,7 +25,10 @@ pub struct Doorbell {
 
 impl Default for Doorbell {
     fn default() -> Self {
-        Self { armed: AtomicBool::new(false), waker: AtomicWaker::new() }
+        Self {
+            armed: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        }
     }
 }
 
@@ -82,7 +85,11 @@ mod loom_tests {
                     return Poll::Ready(());
                 }
                 bell.arm(cx.waker());
-                if sent.load(Ordering::Acquire) == senders { Poll::Ready(()) } else { Poll::Pending }
+                if sent.load(Ordering::Acquire) == senders {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
             }));
             for thread in threads {
                 thread.join().unwrap();

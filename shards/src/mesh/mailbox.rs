@@ -85,7 +85,9 @@ impl Mesh {
     /// A mesh of that many shards and the control plane.
     #[must_use]
     pub fn new(shards: u16) -> Self {
-        Self { peers: (0..=shards).map(|_| Peer::new()).collect() }
+        Self {
+            peers: (0..=shards).map(|_| Peer::new()).collect(),
+        }
     }
 
     /// The control plane's peer.
@@ -100,7 +102,11 @@ impl Mesh {
     /// # Errors
     /// The mailbox is full.
     pub fn send(&self, to: PeerId, envelope: Envelope) -> Result<(), Envelope> {
-        self.peer(to).commands.0.try_send(envelope).map_err(TrySendError::into_inner)
+        self.peer(to)
+            .commands
+            .0
+            .try_send(envelope)
+            .map_err(TrySendError::into_inner)
     }
 
     /// Puts an answer into a peer's lane. The peer hears of it when [`Mesh::ring`]
@@ -158,10 +164,15 @@ mod tests {
 
     fn envelope(index: u32) -> Envelope {
         Envelope {
-            command: Command::ReadBalance { account: AccountId::parse("a/b").unwrap() },
+            command: Command::ReadBalance {
+                account: AccountId::parse("a/b").unwrap(),
+            },
             reply_to: ReplyAddress {
                 peer: PeerId::shard(ShardId(0)),
-                ticket: Ticket { index, generation: 1 },
+                ticket: Ticket {
+                    index,
+                    generation: 1,
+                },
             },
         }
     }
@@ -173,7 +184,14 @@ mod tests {
         for index in 0..MAILBOX_DEPTH as u32 {
             mesh.send(to, envelope(index)).unwrap();
         }
-        assert_eq!(mesh.send(to, envelope(7)).unwrap_err().reply_to.ticket.index, 7);
+        assert_eq!(
+            mesh.send(to, envelope(7))
+                .unwrap_err()
+                .reply_to
+                .ticket
+                .index,
+            7
+        );
         assert_eq!(mesh.depth(to), MAILBOX_DEPTH);
     }
 
@@ -182,8 +200,17 @@ mod tests {
         let mesh = Mesh::new(1);
         let to = PeerId::shard(ShardId(0));
         mesh.send(to, envelope(1)).unwrap();
-        let ticket = Ticket { index: 2, generation: 1 };
-        mesh.reply(to, Reply { ticket, result: Err(crate::Unavailable::Busy) });
+        let ticket = Ticket {
+            index: 2,
+            generation: 1,
+        };
+        mesh.reply(
+            to,
+            Reply {
+                ticket,
+                result: Err(crate::Unavailable::Busy),
+            },
+        );
         assert!(matches!(mesh.receive(to), Some(Received::Reply(_))));
         assert!(matches!(mesh.receive(to), Some(Received::Command(_))));
         assert!(mesh.receive(to).is_none() && mesh.is_empty(to));

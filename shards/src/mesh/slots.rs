@@ -54,9 +54,15 @@ impl ReplySlots {
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         let now = Instant::now();
-        let slot = |_| Slot { generation: 0, reserved_at: now, state: State::Free };
+        let slot = |_| Slot {
+            generation: 0,
+            reserved_at: now,
+            state: State::Free,
+        };
         let slots: Vec<Slot> = (0..capacity).map(slot).collect();
-        let free = (0..u32::try_from(capacity).unwrap_or(u32::MAX)).rev().collect();
+        let free = (0..u32::try_from(capacity).unwrap_or(u32::MAX))
+            .rev()
+            .collect();
         Self { slots, free }
     }
 
@@ -67,7 +73,10 @@ impl ReplySlots {
         slot.generation = slot.generation.wrapping_add(1);
         slot.reserved_at = now;
         slot.state = State::Waiting(None);
-        Some(Ticket { index, generation: slot.generation })
+        Some(Ticket {
+            index,
+            generation: slot.generation,
+        })
     }
 
     /// Gives back a slot whose command was never sent.
@@ -80,7 +89,10 @@ impl ReplySlots {
     /// to an abandoned slot falls away, and the slot is free again.
     pub fn complete(&mut self, ticket: Ticket, result: Result) -> Option<Waker> {
         let slot = &mut self.slots[ticket.index as usize];
-        assert!(slot.generation == ticket.generation, "an answer to a slot that was freed before");
+        assert!(
+            slot.generation == ticket.generation,
+            "an answer to a slot that was freed before"
+        );
         match std::mem::replace(&mut slot.state, State::Answered(result)) {
             State::Waiting(waker) => waker,
             State::Abandoned => {
@@ -124,8 +136,7 @@ impl ReplySlots {
         }
     }
 
-    /// Wakes those who wait since before `limit` ago, so that they can look at the
-    /// time, and tells how long a ticket has waited by [`ReplySlots::waited`].
+    /// Wakes those who have waited for `limit`, so that they look at the time.
     pub fn wake_overdue(&mut self, now: Instant, limit: Duration) {
         for slot in &mut self.slots {
             if let State::Waiting(waker) = &mut slot.state
@@ -141,6 +152,12 @@ impl ReplySlots {
     #[must_use]
     pub fn waited(&self, ticket: Ticket, now: Instant) -> Duration {
         now.duration_since(self.slots[ticket.index as usize].reserved_at)
+    }
+
+    /// Whether every slot is taken.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.free.is_empty()
     }
 
     /// How many slots are taken.

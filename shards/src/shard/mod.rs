@@ -59,13 +59,19 @@ impl<R> Shard<R> {
     /// Decides a command; a change is applied and put into the batch that fills.
     pub fn submit(&mut self, command: &Command, now: UnixMillis) -> Ticket {
         match self.ledger.decide(command, now) {
-            Decision::Answer { outcome, rests_on } => Ticket { outcome, needs: rests_on },
+            Decision::Answer { outcome, rests_on } => Ticket {
+                outcome,
+                needs: rests_on,
+            },
             Decision::Post(posting, outcome) => {
                 let lsn = self.appended_lsn.next();
                 self.filling.push(lsn, &posting);
                 self.ledger.apply(lsn, &posting);
                 self.appended_lsn = lsn;
-                Ticket { outcome, needs: lsn }
+                Ticket {
+                    outcome,
+                    needs: lsn,
+                }
             }
         }
     }
@@ -83,7 +89,10 @@ impl<R> Shard<R> {
     pub fn park(&mut self, ticket: Ticket, reply_to: R) {
         assert!(ticket.needs > self.durable_lsn);
         assert!(ticket.needs <= self.appended_lsn);
-        let parked = Parked { reply_to, outcome: ticket.outcome };
+        let parked = Parked {
+            reply_to,
+            outcome: ticket.outcome,
+        };
         match self.in_flight {
             Some(last) if ticket.needs <= last => self.parked_in_flight.push(parked),
             _ => self.parked_filling.push(parked),
@@ -116,7 +125,9 @@ impl<R> Shard<R> {
         };
         assert!(last > self.durable_lsn);
         self.durable_lsn = last;
-        self.parked_in_flight.drain(..).map(|parked| (parked.reply_to, parked.outcome))
+        self.parked_in_flight
+            .drain(..)
+            .map(|parked| (parked.reply_to, parked.outcome))
     }
 
     /// Whether a batch waits to be taken, or is on its way.
@@ -187,7 +198,10 @@ mod tests {
     }
 
     fn told(shard: &mut Shard<u32>) -> Vec<u32> {
-        shard.batch_durable().map(|(reply_to, _)| reply_to).collect()
+        shard
+            .batch_durable()
+            .map(|(reply_to, _)| reply_to)
+            .collect()
     }
 
     #[test]
@@ -202,7 +216,10 @@ mod tests {
         park(&mut shard, &deposit("d"), 3);
         park(&mut shard, &Command::ReadBalance { account: account() }, 4);
         park(&mut shard, &deposit("d"), 5);
-        assert!(shard.take_batch(Batch::default()).is_err(), "one batch in flight");
+        assert!(
+            shard.take_batch(Batch::default()).is_err(),
+            "one batch in flight"
+        );
         assert_eq!(told(&mut shard), [1, 2]);
         let batch = shard.take_batch(batch).unwrap();
         assert_eq!(batch.last_lsn(), Lsn(2));
@@ -214,7 +231,10 @@ mod tests {
     fn what_rests_on_durable_postings_is_told_at_once() {
         let mut shard = shard();
         let ticket = shard.submit(&Command::ReadBalance { account: account() }, NOW);
-        assert!(shard.is_durable(&ticket), "an unknown account rests on nothing");
+        assert!(
+            shard.is_durable(&ticket),
+            "an unknown account rests on nothing"
+        );
         park(&mut shard, &open(), 1);
         let ticket = shard.submit(&Command::ReadBalance { account: account() }, NOW);
         assert!(!shard.is_durable(&ticket));

@@ -25,7 +25,9 @@ impl Batch {
         encode(posting, &mut self.bytes);
         let length = self.bytes.len() - start - LENGTH_BYTES;
         // Some 400 bytes at most: all texts are bounded.
-        let Ok(length) = u32::try_from(length) else { unreachable!("a posting of 4 GiB") };
+        let Ok(length) = u32::try_from(length) else {
+            unreachable!("a posting of 4 GiB")
+        };
         self.bytes[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
         self.postings += 1;
         self.last_lsn = lsn;
@@ -74,7 +76,9 @@ mod tests {
         let posting = Posting {
             at: UnixMillis(1),
             account: AccountId::parse("a/b").unwrap(),
-            change: Change::SessionLoggedOut { key: SessionKey::from_bits(9) },
+            change: Change::SessionLoggedOut {
+                key: SessionKey::from_bits(9),
+            },
             balance_after: Balance::default(),
         };
         let mut batch = Batch::default();

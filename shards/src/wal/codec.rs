@@ -54,7 +54,12 @@ pub fn encode(posting: &Posting, out: &mut Vec<u8>) {
     put_i64(out, posting.balance_after.bonus.minor());
     put_text(out, posting.account.as_str());
     match &posting.change {
-        Change::AccountOpened { currency, country, balance, session } => {
+        Change::AccountOpened {
+            currency,
+            country,
+            balance,
+            session,
+        } => {
             out.extend_from_slice(currency.code().as_bytes());
             out.extend_from_slice(country.as_str().as_bytes());
             put_i64(out, balance.cash.minor());
@@ -64,11 +69,18 @@ pub fn encode(posting: &Posting, out: &mut Vec<u8>) {
                 put_key(out, *key);
             }
         }
-        Change::Deposited { transaction, amount } => {
+        Change::Deposited {
+            transaction,
+            amount,
+        } => {
             put_i64(out, amount.minor());
             put_text(out, transaction.as_str());
         }
-        Change::SessionOpened { key, country, logout_at } => {
+        Change::SessionOpened {
+            key,
+            country,
+            logout_at,
+        } => {
             put_key(out, *key);
             out.extend_from_slice(country.as_str().as_bytes());
             out.push(u8::from(logout_at.is_some()));
@@ -77,7 +89,11 @@ pub fn encode(posting: &Posting, out: &mut Vec<u8>) {
             }
         }
         Change::SessionLoggedOut { key } => put_key(out, *key),
-        Change::TokenSpent { key, issued_at, expires_at } => {
+        Change::TokenSpent {
+            key,
+            issued_at,
+            expires_at,
+        } => {
             put_key(out, *key);
             put_i64(out, issued_at.0);
             put_i64(out, expires_at.0);
@@ -94,8 +110,7 @@ pub fn decode(bytes: &[u8]) -> Result<Posting, DecodeError> {
     let kind = reader.u8()?;
     let at = UnixMillis(reader.i64()?);
     let balance_after = reader.balance()?;
-    let account =
-        AccountId::parse(reader.text()?).ok_or(DecodeError::Invalid("account id"))?;
+    let account = AccountId::parse(reader.text()?).ok_or(DecodeError::Invalid("account id"))?;
     let change = match kind {
         kind::ACCOUNT_OPENED => Change::AccountOpened {
             currency: reader.currency()?,
@@ -111,7 +126,10 @@ pub fn decode(bytes: &[u8]) -> Result<Posting, DecodeError> {
         kind::SESSION_OPENED => Change::SessionOpened {
             key: reader.key()?,
             country: reader.country()?,
-            logout_at: reader.flag()?.then(|| reader.i64().map(UnixMillis)).transpose()?,
+            logout_at: reader
+                .flag()?
+                .then(|| reader.i64().map(UnixMillis))
+                .transpose()?,
         },
         kind::SESSION_LOGGED_OUT => Change::SessionLoggedOut { key: reader.key()? },
         kind::TOKEN_SPENT => Change::TokenSpent {
@@ -122,7 +140,12 @@ pub fn decode(bytes: &[u8]) -> Result<Posting, DecodeError> {
         unknown => return Err(DecodeError::UnknownKind(unknown)),
     };
     match reader.rest.len() {
-        0 => Ok(Posting { at, account, change, balance_after }),
+        0 => Ok(Posting {
+            at,
+            account,
+            change,
+            balance_after,
+        }),
         left => Err(DecodeError::Long(left)),
     }
 }
@@ -137,7 +160,9 @@ fn put_key(out: &mut Vec<u8>, key: SessionKey) {
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
     // 50 UTF-16 code units are at most 150 bytes.
-    let Ok(len) = u8::try_from(text.len()) else { unreachable!("an id longer than its type") };
+    let Ok(len) = u8::try_from(text.len()) else {
+        unreachable!("an id longer than its type")
+    };
     out.push(len);
     out.extend_from_slice(text.as_bytes());
 }
@@ -148,7 +173,10 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn bytes(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
-        let (bytes, rest) = self.rest.split_at_checked(count).ok_or(DecodeError::Short)?;
+        let (bytes, rest) = self
+            .rest
+            .split_at_checked(count)
+            .ok_or(DecodeError::Short)?;
         self.rest = rest;
         Ok(bytes)
     }
@@ -180,11 +208,16 @@ impl<'a> Reader<'a> {
     }
 
     fn balance(&mut self) -> Result<Balance, DecodeError> {
-        Ok(Balance { cash: self.amount()?, bonus: self.amount()? })
+        Ok(Balance {
+            cash: self.amount()?,
+            bonus: self.amount()?,
+        })
     }
 
     fn key(&mut self) -> Result<SessionKey, DecodeError> {
-        self.array().map(u128::from_le_bytes).map(SessionKey::from_bits)
+        self.array()
+            .map(u128::from_le_bytes)
+            .map(SessionKey::from_bits)
     }
 
     fn str(&mut self, count: usize, what: &'static str) -> Result<&'a str, DecodeError> {
@@ -231,18 +264,32 @@ mod tests {
         let opened = |session| Change::AccountOpened {
             currency: Currency::parse("KWD").unwrap(),
             country,
-            balance: Balance { cash: amount, bonus: Amount::ZERO },
+            balance: Balance {
+                cash: amount,
+                bonus: Amount::ZERO,
+            },
             session,
         };
-        let session = |logout_at| Change::SessionOpened { key, country, logout_at };
+        let session = |logout_at| Change::SessionOpened {
+            key,
+            country,
+            logout_at,
+        };
         vec![
             opened(None),
             opened(Some(key)),
-            Change::Deposited { transaction: TransactionId::parse(text).unwrap(), amount },
+            Change::Deposited {
+                transaction: TransactionId::parse(text).unwrap(),
+                amount,
+            },
             session(None),
             session(Some(time)),
             Change::SessionLoggedOut { key },
-            Change::TokenSpent { key, issued_at: time, expires_at: time },
+            Change::TokenSpent {
+                key,
+                issued_at: time,
+                expires_at: time,
+            },
         ]
     }
 
@@ -251,7 +298,13 @@ mod tests {
         let amount = Amount::from_minor(0x0506).unwrap();
         let transaction = TransactionId::parse("d").unwrap();
         let mut bytes = Vec::new();
-        encode(&posting(Change::Deposited { transaction, amount }), &mut bytes);
+        encode(
+            &posting(Change::Deposited {
+                transaction,
+                amount,
+            }),
+            &mut bytes,
+        );
         #[rustfmt::skip]
         let expected = [
             2,

@@ -1,0 +1,38 @@
+//! What a shard counts. The names of the exported metrics follow these.
+
+use crate::metrics::{Counter, Histogram};
+
+/// Counters of one shard, written by its thread only.
+#[derive(Debug, Default)]
+pub struct ShardMetrics {
+    /// Commands that connections of this shard sent to another.
+    pub hops: Counter,
+    /// Commands that connections of this shard had decided right here.
+    pub own: Counter,
+    /// Commands refused because the owner's mailbox was full.
+    pub mailbox_full: Counter,
+    /// Commands refused because all reply slots were in use.
+    pub reply_slots_full: Counter,
+    /// Commands whose answer did not come in time.
+    pub no_answer: Counter,
+    /// Wakes of a sleeping pump, of this shard or another, by this shard.
+    pub wakes: Counter,
+    /// Commands waiting in the mailbox when the pump last looked.
+    pub mailbox_depth: Counter,
+    /// Postings made durable.
+    pub postings: Counter,
+    /// Batches made durable.
+    pub batches: Counter,
+    /// Time from taking a batch to its being durable.
+    pub commit_duration: Histogram,
+    /// Position of the last posting.
+    pub appended_lsn: Counter,
+    /// Position up to which everything is durable.
+    pub durable_lsn: Counter,
+    /// Accounts.
+    pub accounts: Counter,
+    /// Sessions, ended ones that are still known included.
+    pub sessions: Counter,
+    /// Transaction ids remembered.
+    pub transactions: Counter,
+}

@@ -1,0 +1,22 @@
+//! Shards on glommio executors, one per core: the only part of this crate that waits.
+//!
+//! [`Cluster::start`] boots one thread per shard. On each run the **pump** (drains the
+//! mailbox), the **committer** (brings batches to the disk), a **housekeeper** (what
+//! goes by time), and whatever the caller serves there with a [`ShardHandle`]. The
+//! control plane has a [`ControlHandle`], which works on any executor.
+
+mod clock;
+mod cluster;
+mod committer;
+mod control;
+mod handle;
+mod metrics;
+mod pump;
+mod wait;
+
+pub use clock::now;
+pub use cluster::{Cluster, ClusterSettings, Event, StartError};
+pub use control::{ControlHandle, ControlReply};
+pub use handle::{ShardHandle, ShardReply};
+pub use metrics::ShardMetrics;
+pub use wait::REPLY_TIMEOUT;

@@ -1,0 +1,71 @@
+//! The pump: drains a shard's mailbox and reply lane.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use super::clock;
+use super::handle::Inner;
+use crate::mesh::{Envelope, PeerId, Received, Reply};
+
+/// Things taken out of the queues before other tasks of the shard run: some 250 µs
+/// of work, less than one preemption interval.
+const PUMP_BURST_MAX: usize = 256;
+
+/// Runs until the cluster closes and nothing is left to answer.
+pub(super) async fn run(inner: Rc<Inner>) {
+    let mut rung = Vec::new();
+    poll_fn(|cx| poll(&inner, &mut rung, cx)).await;
+}
+
+fn poll(inner: &Inner, rung: &mut Vec<PeerId>, cx: &Context<'_>) -> Poll<()> {
+    let mesh = &inner.shared.mesh;
+    loop {
+        let drained = drain(inner, rung);
+        // Once per burst, however many answers each of them got.
+        for peer in rung.drain(..) {
+            inner.ring(peer);
+        }
+        if drained == PUMP_BURST_MAX {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        mesh.arm(inner.peer, cx.waker());
+        if mesh.is_empty(inner.peer) {
+            let done = inner.shared.is_closing() && !inner.shard.borrow().has_undurable();
+            return if done { Poll::Ready(()) } else { Poll::Pending };
+        }
+    }
+}
+
+fn drain(inner: &Inner, rung: &mut Vec<PeerId>) -> usize {
+    inner
+        .metrics
+        .mailbox_depth
+        .set(inner.shared.mesh.depth(inner.peer) as u64);
+    let now = clock::now();
+    for taken in 0..PUMP_BURST_MAX {
+        match inner.shared.mesh.receive(inner.peer) {
+            None => return taken,
+            Some(Received::Reply(Reply { ticket, result })) => {
+                if let Some(waker) = inner.replies.borrow_mut().complete(ticket, result) {
+                    waker.wake();
+                }
+            }
+            Some(Received::Command(Envelope { command, reply_to })) => {
+                let mut shard = inner.shard.borrow_mut();
+                let ticket = shard.submit(&command, now);
+                if shard.is_durable(&ticket) {
+                    inner.deliver(reply_to, Ok(ticket.outcome));
+                    if !rung.contains(&reply_to.peer) {
+                        rung.push(reply_to.peer);
+                    }
+                } else {
+                    shard.park(ticket, reply_to);
+                    inner.commit.raise();
+                }
+            }
+        }
+    }
+    PUMP_BURST_MAX
+}
