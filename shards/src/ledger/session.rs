@@ -85,6 +85,7 @@ pub(super) struct Sessions {
 }
 
 /// What opens a session.
+#[derive(Clone, Copy)]
 pub(super) struct NewSession {
     pub(super) key: SessionKey,
     pub(super) account: AccountIndex,

@@ -1,0 +1,233 @@
+//! Real shards on real executors: hops, floods, durability and the way they end.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use shards::ledger::{Command, Facts, LedgerSettings, Outcome};
+use shards::mesh::MAILBOX_DEPTH;
+use shards::routing::{SlotMap, slot_of};
+use shards::runtime::{Cluster, ClusterSettings, Event, ShardHandle};
+use shards::storage::MemoryDisk;
+use shards::types::{AccountId, Amount, CountryCode, Currency, ShardId, TransactionId};
+use shards::{Submit, Unavailable};
+
+/// Longer than any of these tests takes on a slow machine; it ends a hang, it does
+/// not judge speed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn settings(shards: u16) -> ClusterSettings {
+    ClusterSettings {
+        slot_map: SlotMap::even(shards),
+        pin_to_cpus: Vec::new(),
+        ledger: LedgerSettings {
+            idempotency_window: Duration::from_secs(3_600),
+            digest_secret: [1, 2],
+        },
+    }
+}
+
+fn disks(shards: u16) -> Vec<MemoryDisk> {
+    (0..shards).map(|_| MemoryDisk::default()).collect()
+}
+
+fn account(number: usize) -> AccountId {
+    AccountId::parse(&format!("acme/p{number}")).unwrap()
+}
+
+fn open(number: usize) -> Command {
+    Command::OpenAccount {
+        account: account(number),
+        currency: Currency::parse("GBP").unwrap(),
+        country: CountryCode::parse("GB").unwrap(),
+    }
+}
+
+fn deposit(number: usize, transaction: &str) -> Command {
+    Command::Deposit {
+        account: account(number),
+        transaction: TransactionId::parse(transaction).unwrap(),
+        amount: Amount::from_minor(1).unwrap(),
+    }
+}
+
+fn cash(outcome: &Outcome) -> i64 {
+    match outcome {
+        Outcome::Accepted(Facts::Funds(funds)) | Outcome::Repeated(Facts::Funds(funds)) => {
+            funds.balance.cash.minor()
+        }
+        other => panic!("no funds in {other:?}"),
+    }
+}
+
+/// Submits until the mailbox has room, counting how often it had none.
+async fn insist(handle: &ShardHandle, command: Command, busy: &Cell<u64>) -> Outcome {
+    loop {
+        match handle.submit(command.clone()).await {
+            Ok(outcome) => return outcome,
+            Err(Unavailable::Busy) => {
+                busy.set(busy.get() + 1);
+                glommio::timer::sleep(Duration::from_millis(1)).await;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+fn expect_all(cluster: &Cluster, shards: u16, what: impl Fn(&Event) -> bool) {
+    for _ in 0..shards {
+        let event = cluster
+            .events()
+            .recv_timeout(PATIENCE)
+            .expect("no shard is stuck");
+        assert!(what(&event), "{event:?}");
+    }
+}
+
+fn end(cluster: Cluster, shards: u16) {
+    cluster.close();
+    expect_all(&cluster, shards, |event| matches!(event, Event::Stopped(_)));
+    cluster.join();
+}
+
+/// Every shard asks for every account at once, far more than the mailboxes hold, so
+/// that all of them are full in both directions. Each deposit is answered and booked
+/// exactly once.
+#[test]
+fn a_flood_in_all_directions_neither_deadlocks_nor_loses_anything() {
+    const SHARDS: u16 = 3;
+    const ACCOUNTS: usize = 64;
+    let per_shard = 2 * MAILBOX_DEPTH;
+    let refused = Arc::new(AtomicU64::new(0));
+    let serve = {
+        let refused = refused.clone();
+        move |handle: ShardHandle| {
+            let refused = refused.clone();
+            async move {
+                let busy = Rc::new(Cell::new(0));
+                for number in 0..ACCOUNTS {
+                    insist(&handle, open(number), &busy).await;
+                }
+                let tasks: Vec<_> = (0..per_shard)
+                    .map(|number| {
+                        let (handle, busy) = (handle.clone(), busy.clone());
+                        glommio::spawn_local(async move {
+                            let id = format!("d-{}-{number}", handle.id());
+                            insist(&handle, deposit(number % ACCOUNTS, &id), &busy).await;
+                        })
+                    })
+                    .collect();
+                for task in tasks {
+                    task.await;
+                }
+                refused.fetch_add(busy.get(), Ordering::Relaxed);
+            }
+        }
+    };
+    let cluster = Cluster::start(&settings(SHARDS), disks(SHARDS), serve).unwrap();
+    expect_all(&cluster, SHARDS, |event| matches!(event, Event::Drained(_)));
+    assert!(
+        refused.load(Ordering::Relaxed) > 0,
+        "the mailboxes were never full"
+    );
+
+    let control = cluster.control().clone();
+    let pump = std::thread::spawn({
+        let control = control.clone();
+        move || {
+            let ended = async {
+                let mut sum = 0;
+                for number in 0..ACCOUNTS {
+                    let read = Command::ReadBalance {
+                        account: account(number),
+                    };
+                    sum += cash(&control.ask(read).await.unwrap());
+                }
+                sum
+            };
+            futures_lite::future::block_on(futures_lite::future::or(ended, async {
+                control.pump().await;
+                unreachable!("the pump runs until it is dropped")
+            }))
+        }
+    });
+    assert_eq!(pump.join().unwrap(), i64::from(SHARDS) * per_shard as i64);
+    end(cluster, SHARDS);
+}
+
+/// A stopped disk: bookings and what they show get no answer, other accounts do.
+#[test]
+fn a_failed_sync_answers_nobody_and_is_reported() {
+    let disk = MemoryDisk::default();
+    disk.fail_after_syncs(1);
+    let told = Arc::new(AtomicU64::new(0));
+    let serve = {
+        let told = told.clone();
+        move |handle: ShardHandle| {
+            let told = told.clone();
+            async move {
+                handle.submit(open(1)).await.unwrap();
+                told.fetch_add(1, Ordering::Relaxed);
+                // Fails: neither the deposit nor a balance that shows it is ever told.
+                let booked = handle.submit(deposit(1, "d-1"));
+                let shown = handle.submit(Command::ReadBalance {
+                    account: account(1),
+                });
+                futures_lite::future::or(
+                    async {
+                        let _ = booked.await;
+                        told.fetch_add(1, Ordering::Relaxed);
+                    },
+                    async {
+                        let _ = shown.await;
+                        told.fetch_add(1, Ordering::Relaxed);
+                    },
+                )
+                .await;
+            }
+        }
+    };
+    let cluster = Cluster::start(&settings(1), vec![disk.clone()], serve).unwrap();
+    let event = cluster.events().recv_timeout(PATIENCE).unwrap();
+    assert!(
+        matches!(event, Event::DiskFailed(ShardId(0), _)),
+        "{event:?}"
+    );
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(
+        told.load(Ordering::Relaxed),
+        1,
+        "only the account that was synced"
+    );
+    // The process would end here; the thread is left behind, as it would be then.
+}
+
+/// What was accepted before the end is durable after it.
+#[test]
+fn closing_makes_the_last_batch_durable() {
+    const SHARDS: u16 = 2;
+    let disks = disks(SHARDS);
+    let serve = |handle: ShardHandle| async move {
+        for number in 0..50 {
+            // On its way to its owner; nobody waits for the answer.
+            drop(handle.submit(open(number)));
+        }
+        handle.drain_requested().await;
+    };
+    let cluster = Cluster::start(&settings(SHARDS), disks.clone(), serve).unwrap();
+    cluster.drain();
+    expect_all(&cluster, SHARDS, |event| matches!(event, Event::Drained(_)));
+    end(cluster, SHARDS);
+    for number in 0..50 {
+        let id = account(number);
+        let owner = SlotMap::even(SHARDS).owner(slot_of(&id));
+        let durable = disks[owner.index()].durable();
+        // Texts stand behind their length, so no id is mistaken for a longer one's start.
+        let mut text = vec![id.as_str().len() as u8];
+        text.extend_from_slice(id.as_str().as_bytes());
+        let stands = durable.windows(text.len()).any(|window| window == text);
+        assert!(stands, "{id} is not in the log of its owner {owner}");
+    }
+}
