@@ -1,4 +1,9 @@
 //! The server around the shards: everything that knows HTTP, JSON or the command line.
 
+pub mod cli;
+pub mod config;
 pub mod domain;
 pub mod http;
+pub mod logging;
+pub mod preflight;
+pub mod server;

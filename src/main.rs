@@ -1,3 +1,53 @@
-//! The `purser` command.
+//! The `purser` command: reads the command line, does what it says, ends with a
+//! status of reliability.md.
 
-fn main() {}
+use std::ffi::OsString;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use purser::cli::{self, Invocation, ServeOptions};
+use purser::config::{self, Config, Flags, Source};
+use purser::{logging, server};
+
+fn main() -> ExitCode {
+    let done = match cli::parse() {
+        Invocation::Serve(options) => serve(&options),
+        Invocation::ConfigCheck(file) => config_check(&file, std::env::vars_os()),
+        Invocation::ConfigExample => print(config::EXAMPLE),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("purser: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn serve(options: &ServeOptions) -> anyhow::Result<ExitCode> {
+    let config = options.load()?;
+    logging::init(config.log_level, config.log_format);
+    server::run(&config, options)
+}
+
+fn config_check(
+    file: &Path,
+    environment: impl IntoIterator<Item = (OsString, OsString)>,
+) -> anyhow::Result<ExitCode> {
+    let config = Config::load(Source::File(file), environment, &Flags::default())?;
+    if let Err(missing) = config.admin.require_token() {
+        // No error: the environment of the service may bring it.
+        eprintln!("purser: `purser serve` would not start here: {missing}");
+    }
+    print(&config.to_toml())
+}
+
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Who reads has read enough: `purser config example | head`.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        written => written
+            .context("write to stdout")
+            .map(|()| ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,172 @@
+//! The command line: what was typed becomes an [`Invocation`], or a usage error.
+//!
+//! Usage errors end the process with status 2; whatever fails later ends it with
+//! the statuses of reliability.md.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError, Flags, SHARDS_MAX, Source};
+
+/// What the process was asked to do.
+#[derive(Debug)]
+pub enum Invocation {
+    /// `purser serve`.
+    Serve(ServeOptions),
+    /// `purser config check FILE`.
+    ConfigCheck(PathBuf),
+    /// `purser config example`.
+    ConfigExample,
+}
+
+/// Options of `purser serve`. Exactly one of `config` and `demo` is given.
+#[derive(Args, Clone, Debug)]
+pub struct ServeOptions {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", conflicts_with = "demo")]
+    pub config: Option<PathBuf>,
+
+    /// Run without a configuration file: wallet API on 127.0.0.1:9816, admin API on 127.0.0.1:9817
+    /// with the token `demo`, domain `demo` with the user `demo` and the password `demo`
+    #[arg(long)]
+    pub demo: bool,
+
+    /// Where logs and checkpoints live; overrides the file's data_dir
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<String>,
+
+    /// Address of the wallet API; overrides the file's [listen] wallet
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<SocketAddr>,
+
+    /// Address of the admin API; overrides the file's [listen] admin
+    #[arg(long, value_name = "ADDR")]
+    pub admin_listen: Option<SocketAddr>,
+
+    /// How many shards, 0 for one per CPU; overrides the file's shards
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=i64::from(SHARDS_MAX)))]
+    pub shards: Option<u16>,
+}
+
+impl ServeOptions {
+    /// The configuration to serve with: file or demo, environment, flags. It has
+    /// an admin token.
+    ///
+    /// # Errors
+    /// The configuration is not valid, or has no admin token.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        let source = self.config.as_deref().map_or(Source::Demo, Source::File);
+        let flags = Flags {
+            data_dir: self.data_dir.clone(),
+            listen: self.listen,
+            admin_listen: self.admin_listen,
+            shards: self.shards,
+        };
+        let config = Config::load(source, std::env::vars_os(), &flags)?;
+        config.admin.require_token()?;
+        Ok(config)
+    }
+}
+
+/// A seamless-wallet server: one thread per core, every booking on disk before its answer leaves.
+#[derive(Debug, Parser)]
+#[command(name = "purser", version, after_help = "Example: purser serve --demo")]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server in the foreground
+    ///
+    /// SIGTERM and SIGINT drain: stop accepting, finish what is in flight, last batch to disk. A
+    /// second signal ends the process at once.
+    #[command(after_help = "Examples:\n  \
+        purser serve --demo\n  \
+        purser serve --config /etc/purser/purser.toml --shards 4")]
+    Serve(ServeOptions),
+    /// Check or write a configuration
+    #[command(
+        subcommand,
+        after_help = "Example: purser config example > purser.toml"
+    )]
+    Config(ConfigCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Validate a configuration and print the effective one, secrets hidden
+    ///
+    /// The effective configuration is the file, with defaults for what it leaves out, overridden by
+    /// the PURSER_... variables of this environment.
+    #[command(after_help = "Example: purser config check /etc/purser/purser.toml")]
+    Check {
+        /// The configuration file
+        file: PathBuf,
+    },
+    /// Print a complete, commented configuration
+    #[command(after_help = "Example: purser config example > purser.toml")]
+    Example,
+}
+
+/// Reads this process's command line. Prints help or a usage error and ends the
+/// process where there is nothing to do.
+#[must_use]
+pub fn parse() -> Invocation {
+    read(std::env::args_os()).unwrap_or_else(|error| error.exit())
+}
+
+fn read(
+    arguments: impl IntoIterator<Item = std::ffi::OsString>,
+) -> Result<Invocation, clap::Error> {
+    match CommandLine::try_parse_from(arguments)?.command {
+        Command::Serve(options) if options.config.is_none() && !options.demo => {
+            Err(serve_usage().error(
+                ErrorKind::MissingRequiredArgument,
+                "serve needs a configuration: `purser serve --config FILE`, or `purser serve \
+                 --demo` to try it without one; `purser config example` prints a configuration \
+                 to start from",
+            ))
+        }
+        Command::Serve(options) => Ok(Invocation::Serve(options)),
+        Command::Config(ConfigCommand::Check { file }) => Ok(Invocation::ConfigCheck(file)),
+        Command::Config(ConfigCommand::Example) => Ok(Invocation::ConfigExample),
+    }
+}
+
+/// The command that a usage error of `serve` shows.
+fn serve_usage() -> clap::Command {
+    let mut all = CommandLine::command();
+    // Only a built command knows that it is called `purser serve`.
+    all.build();
+    all.find_subcommand("serve").cloned().unwrap_or(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    /// Every command's help but that of clap's own `help`, found by walking, so
+    /// that a new one is held to it too.
+    #[test]
+    fn every_command_has_an_example_in_its_help() {
+        fn walk(command: &mut clap::Command) {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Example"), "{}:\n{help}", command.get_name());
+            command
+                .get_subcommands_mut()
+                .filter(|child| child.get_name() != "help")
+                .for_each(walk);
+        }
+        walk(&mut CommandLine::command());
+    }
+}

@@ -1,0 +1,177 @@
+//! Writes the effective configuration as TOML, every secret as `"hidden"`.
+
+use serde::Serialize;
+
+use super::validate::Word;
+use super::{Config, Pin};
+use crate::domain::{Credential, Domain};
+
+const HIDDEN: &str = "hidden";
+
+#[derive(Serialize)]
+struct Printed {
+    data_dir: String,
+    shards: u16,
+    pin: PrintedPin,
+    shutdown_timeout: String,
+    log_level: &'static str,
+    log_format: &'static str,
+    trusted_proxies: Vec<String>,
+    listen: PrintedListen,
+    admin: PrintedAdmin,
+    limits: PrintedLimits,
+    ledger: PrintedLedger,
+    log: PrintedLog,
+    domain: Vec<PrintedDomain>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum PrintedPin {
+    Word(&'static str),
+    Switch(bool),
+}
+
+#[derive(Serialize)]
+struct PrintedListen {
+    wallet: String,
+    admin: String,
+    shard_ports: u16,
+}
+
+#[derive(Serialize)]
+struct PrintedAdmin {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct PrintedLimits {
+    max_connections: u32,
+    header_timeout: String,
+    body_timeout: String,
+    idle_timeout: String,
+    write_timeout: String,
+    max_head_bytes: usize,
+    max_body_bytes: usize,
+}
+
+#[derive(Serialize)]
+struct PrintedLedger {
+    idempotency_window: String,
+    max_clock_skew: String,
+}
+
+#[derive(Serialize)]
+struct PrintedLog {
+    durability: &'static str,
+    segment_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct PrintedDomain {
+    name: String,
+    currency: String,
+    allow: Vec<String>,
+    platform_keys: Vec<String>,
+    games: Vec<String>,
+    funds_priority: &'static str,
+    session_token_ttl: String,
+    single_use_tokens: bool,
+    credentials: Vec<PrintedCredential>,
+}
+
+#[derive(Serialize)]
+struct PrintedCredential {
+    user: String,
+    password: &'static str,
+}
+
+impl Config {
+    /// This configuration as TOML, complete, with secrets shown as `"hidden"`.
+    ///
+    /// # Panics
+    /// Never: plain tables of texts and numbers always have a TOML form.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string(&printed(self)).expect("tables of texts and numbers have a TOML form")
+    }
+}
+
+fn printed(config: &Config) -> Printed {
+    let duration = |value| humantime::format_duration(value).to_string();
+    let mut domain: Vec<_> = config.domains.iter().map(printed_domain).collect();
+    domain.sort_by(|a, b| a.name.cmp(&b.name));
+    Printed {
+        data_dir: config.data_dir.display().to_string(),
+        shards: config.shards,
+        pin: match config.pin {
+            Pin::Auto => PrintedPin::Word("auto"),
+            Pin::Always => PrintedPin::Switch(true),
+            Pin::Never => PrintedPin::Switch(false),
+        },
+        shutdown_timeout: duration(config.shutdown_timeout),
+        log_level: config.log_level.word(),
+        log_format: config.log_format.word(),
+        trusted_proxies: texts(&config.trusted_proxies),
+        listen: PrintedListen {
+            wallet: config.listen.wallet.to_string(),
+            admin: config.listen.admin.to_string(),
+            shard_ports: config.listen.shard_ports,
+        },
+        admin: PrintedAdmin {
+            token: config.admin.token.as_ref().map(|_| HIDDEN),
+        },
+        limits: PrintedLimits {
+            max_connections: config.limits.max_connections,
+            header_timeout: duration(config.limits.header_timeout),
+            body_timeout: duration(config.limits.body_timeout),
+            idle_timeout: duration(config.limits.idle_timeout),
+            write_timeout: duration(config.limits.write_timeout),
+            max_head_bytes: config.limits.max_head_bytes,
+            max_body_bytes: config.limits.max_body_bytes,
+        },
+        ledger: PrintedLedger {
+            idempotency_window: duration(config.ledger.idempotency_window),
+            max_clock_skew: duration(config.ledger.max_clock_skew),
+        },
+        log: PrintedLog {
+            durability: config.log.durability.word(),
+            segment_bytes: config.log.segment_bytes,
+        },
+        domain,
+    }
+}
+
+fn printed_domain(domain: &Domain) -> PrintedDomain {
+    PrintedDomain {
+        name: domain.name.clone(),
+        currency: domain.currency.to_string(),
+        allow: texts(&domain.allow),
+        platform_keys: sorted(&domain.platform_keys),
+        games: sorted(&domain.games),
+        funds_priority: domain.funds_priority.as_str(),
+        session_token_ttl: humantime::format_duration(domain.session_token_ttl).to_string(),
+        single_use_tokens: domain.single_use_tokens,
+        credentials: domain.credentials.iter().map(printed_credential).collect(),
+    }
+}
+
+fn printed_credential(credential: &Credential) -> PrintedCredential {
+    // A user name holds no ':' (RFC 7617 section 2), so the first one ends it.
+    let user = credential.as_bytes().split(|byte| *byte == b':').next();
+    PrintedCredential {
+        user: String::from_utf8_lossy(user.unwrap_or_default()).into_owned(),
+        password: HIDDEN,
+    }
+}
+
+fn texts(values: &[impl ToString]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
+}
+
+fn sorted(values: &hashbrown::HashSet<String>) -> Vec<String> {
+    let mut values: Vec<String> = values.iter().cloned().collect();
+    values.sort_unstable();
+    values
+}

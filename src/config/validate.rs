@@ -1,0 +1,342 @@
+//! Judges a configuration: raw values in, a valid [`Config`] or the first error out.
+//!
+//! Rules come from operator.md section 2 and, for domains, from protocol.md
+//! sections 2 and 5. Each bound is a constant with its reason.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use hashbrown::HashSet;
+use shards::types::Currency;
+use toml::Spanned;
+
+use super::document::Document;
+use super::raw::{self, Item};
+use super::value::{Judge, Result};
+use super::{
+    Admin, Config, Durability, LedgerSettings, Limits, Listen, LogFormat, LogLevel, LogSettings,
+    Pin, SHARDS_MAX, Secret,
+};
+use crate::domain::{Credential, Domain, Domains, FundsPriority};
+
+/// A connection holds its buffers: a million of them is tens of gigabytes, and
+/// more than one address and port pair of a load balancer can open.
+const CONNECTIONS: RangeInclusive<i64> = 1..=1_000_000;
+
+/// Below this a browser's or a load balancer's ordinary head is refused; above,
+/// a head is no head.
+const HEAD_BYTES: RangeInclusive<i64> = 256..=1 << 20;
+
+/// The largest body that the protocol can make of its fields is a few KiB; the
+/// upper bound keeps `max_connections` bodies from filling the machine.
+const BODY_BYTES: RangeInclusive<i64> = 256..=16 << 20;
+
+/// At least 16 blocks, so that a segment holds several batches; at most 4 GiB,
+/// since one segment is what the compactor folds at a time.
+const SEGMENT_BYTES: RangeInclusive<i64> = 64 << 10..=4 << 30;
+
+/// Timers tick in milliseconds; a wait of more than a day is no timeout.
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=DAY;
+
+/// operator.md: at least an hour. The memory of a year of bookings is beyond
+/// any machine; the year is that of humantime.
+const IDEMPOTENCY_WINDOW: RangeInclusive<Duration> = HOUR..=Duration::from_secs(31_557_600);
+
+/// A clock that is an hour off is a fault to mend, not a skew to allow.
+const CLOCK_SKEW: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// `OperatorAccountID` has at most 50 UTF-16 code units: the domain, a `/`, and
+/// a player of at least one.
+const DOMAIN_NAME_UNITS: RangeInclusive<usize> = 1..=48;
+/// protocol.md section 2, `PlatformKey`.
+const PLATFORM_KEY_UNITS: RangeInclusive<usize> = 1..=4;
+/// protocol.md section 2, `GameID`.
+const GAME_UNITS: RangeInclusive<usize> = 1..=50;
+
+const LEVELS: &[(&str, LogLevel)] = &[
+    ("error", LogLevel::Error),
+    ("warn", LogLevel::Warn),
+    ("info", LogLevel::Info),
+    ("debug", LogLevel::Debug),
+    ("trace", LogLevel::Trace),
+];
+const FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+const DURABILITIES: &[(&str, Durability)] = &[("fsync", Durability::Fsync), ("os", Durability::Os)];
+const PRIORITIES: &[(&str, FundsPriority)] = &[
+    ("CashFundsFirst", FundsPriority::CashFundsFirst),
+    ("BonusFundsFirst", FundsPriority::BonusFundsFirst),
+    ("Unknown", FundsPriority::Unknown),
+];
+
+/// How each of these is written, for the printed configuration.
+pub(super) trait Word: Sized {
+    /// The word of the configuration.
+    fn word(&self) -> &'static str;
+}
+
+macro_rules! word_from_table {
+    ($kind:ty, $table:ident) => {
+        impl Word for $kind {
+            fn word(&self) -> &'static str {
+                let row = $table.iter().find(|(_, value)| value == self);
+                row.expect("the table has a row for every variant").0
+            }
+        }
+    };
+}
+word_from_table!(LogLevel, LEVELS);
+word_from_table!(LogFormat, FORMATS);
+word_from_table!(Durability, DURABILITIES);
+
+/// Judges everything.
+///
+/// # Errors
+/// The first rule that is broken.
+pub(super) fn config(document: &Document<'_>, raw: raw::Root) -> Result<Config> {
+    let judge = Judge { document };
+    let default = Config::default();
+    let config = Config {
+        data_dir: judge.path(raw.data_dir, default.data_dir)?,
+        shards: judge.integer(
+            raw.shards.as_ref(),
+            &(0..=i64::from(SHARDS_MAX)),
+            default.shards,
+        )?,
+        pin: judge.pin(raw.pin, default.pin)?,
+        shutdown_timeout: judge.duration(
+            raw.shutdown_timeout,
+            &TIMEOUT,
+            default.shutdown_timeout,
+        )?,
+        log_level: judge.word(raw.log_level, LEVELS, default.log_level)?,
+        log_format: judge.word(raw.log_format, FORMATS, default.log_format)?,
+        trusted_proxies: judge.networks(raw.trusted_proxies, default.trusted_proxies)?,
+        listen: Listen {
+            wallet: judge.address(raw.listen.0.wallet.as_ref(), default.listen.wallet)?,
+            admin: judge.address(raw.listen.0.admin.as_ref(), default.listen.admin)?,
+            shard_ports: judge.integer(
+                raw.listen.0.shard_ports.as_ref(),
+                &(0..=i64::from(u16::MAX)),
+                default.listen.shard_ports,
+            )?,
+        },
+        admin: judge.admin(raw.admin.0)?,
+        limits: judge.limits(raw.limits.0, default.limits)?,
+        ledger: LedgerSettings {
+            idempotency_window: judge.duration(
+                raw.ledger.0.idempotency_window,
+                &IDEMPOTENCY_WINDOW,
+                default.ledger.idempotency_window,
+            )?,
+            max_clock_skew: judge.duration(
+                raw.ledger.0.max_clock_skew,
+                &CLOCK_SKEW,
+                default.ledger.max_clock_skew,
+            )?,
+        },
+        log: LogSettings {
+            durability: judge.word(raw.log.0.durability, DURABILITIES, default.log.durability)?,
+            segment_bytes: judge
+                .segment_bytes(raw.log.0.segment_bytes, default.log.segment_bytes)?,
+        },
+        domains: judge.domains(raw.domain)?,
+    };
+    let ports = raw.listen.0.admin.or(raw.listen.0.wallet);
+    judge.listeners_apart(&config.listen, ports.as_ref())?;
+    // With `shards = 0` the count is known later; one port must fit in any case.
+    if let Err(problem) = config.listen.shard_ports_of(config.shards.max(1)) {
+        return Err(judge.wrong(
+            raw.listen.0.shard_ports.as_ref(),
+            "listen.shard_ports",
+            problem,
+        ));
+    }
+    Ok(config)
+}
+
+impl Judge<'_> {
+    fn segment_bytes(&self, item: Item<i64>, default: u64) -> Result<u64> {
+        let bytes = self.integer(item.as_ref(), &SEGMENT_BYTES, default)?;
+        if let Some(item) = item.filter(|_| bytes % LogSettings::BLOCK_BYTES != 0) {
+            let block = LogSettings::BLOCK_BYTES;
+            let problem = format!("expected a multiple of {block}, got {bytes}");
+            return Err(self.error(&item.span(), problem));
+        }
+        Ok(bytes)
+    }
+
+    fn pin(&self, item: Item<raw::Pin>, default: Pin) -> Result<Pin> {
+        let Some(item) = item else { return Ok(default) };
+        match item.get_ref() {
+            raw::Pin::Switch(true) => Ok(Pin::Always),
+            raw::Pin::Switch(false) => Ok(Pin::Never),
+            raw::Pin::Word(word) if word == "auto" => Ok(Pin::Auto),
+            raw::Pin::Word(word) => {
+                let problem = format!("expected \"auto\", true or false, got {word:?}");
+                Err(self.error(&item.span(), problem))
+            }
+        }
+    }
+
+    /// Two listeners of different APIs never share an address: SO_REUSEPORT would
+    /// let both bind and deal out connections between them.
+    fn listeners_apart(&self, listen: &Listen, item: Option<&Spanned<String>>) -> Result<()> {
+        let (wallet, admin) = (listen.wallet, listen.admin);
+        let same_port = wallet.port() == admin.port() && wallet.port() != 0;
+        let overlap = wallet.ip() == admin.ip()
+            || wallet.ip().is_unspecified()
+            || admin.ip().is_unspecified();
+        if same_port && overlap {
+            let problem =
+                format!("the admin API at {admin} is in the way of the wallet API at {wallet}");
+            return Err(self.wrong(item, "listen.admin", problem));
+        }
+        Ok(())
+    }
+
+    fn admin(&self, raw: raw::Admin) -> Result<Admin> {
+        let secret = match (raw.token, raw.token_file) {
+            (None, None) => return Ok(Admin::default()),
+            (Some(_), Some(file)) => {
+                return Err(self.error(&file.span(), "token is set too; keep one of the two"));
+            }
+            (Some(token), None) => token,
+            (None, Some(file)) => self.secret_in(&file)?,
+        };
+        let token = secret.get_ref();
+        // RFC 9110 section 11.2: a credential in a field is visible ASCII.
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let problem = "expected at least one character, all of them visible ASCII";
+            return Err(self.error(&secret.span(), problem));
+        }
+        Ok(Admin {
+            token: Some(Secret(secret.into_inner())),
+        })
+    }
+
+    fn limits(&self, raw: raw::Limits, default: Limits) -> Result<Limits> {
+        Ok(Limits {
+            max_connections: self.integer(
+                raw.max_connections.as_ref(),
+                &CONNECTIONS,
+                default.max_connections,
+            )?,
+            header_timeout: self.duration(raw.header_timeout, &TIMEOUT, default.header_timeout)?,
+            body_timeout: self.duration(raw.body_timeout, &TIMEOUT, default.body_timeout)?,
+            idle_timeout: self.duration(raw.idle_timeout, &TIMEOUT, default.idle_timeout)?,
+            write_timeout: self.duration(raw.write_timeout, &TIMEOUT, default.write_timeout)?,
+            max_head_bytes: self.integer(
+                raw.max_head_bytes.as_ref(),
+                &HEAD_BYTES,
+                default.max_head_bytes,
+            )?,
+            max_body_bytes: self.integer(
+                raw.max_body_bytes.as_ref(),
+                &BODY_BYTES,
+                default.max_body_bytes,
+            )?,
+        })
+    }
+
+    fn domains(&self, raw: Vec<raw::Table<raw::Domain>>) -> Result<Domains> {
+        if raw.is_empty() {
+            let problem = "there is no [[domain]]; a wallet needs at least one, \
+                           with name, currency and credentials";
+            return Err(self.document.error_without_place("domain", problem));
+        }
+        let mut names = HashSet::new();
+        let mut domains = Vec::with_capacity(raw.len());
+        for raw::Table(one) in raw {
+            let name_span = one.name.span();
+            let domain = self.domain(one)?;
+            if !names.insert(domain.name.clone()) {
+                let problem = format!("another domain has the name {:?} already", domain.name);
+                return Err(self.error(&name_span, problem));
+            }
+            domains.push(domain);
+        }
+        Ok(domains.into_iter().collect())
+    }
+
+    fn domain(&self, raw: raw::Domain) -> Result<Domain> {
+        self.text_length(&raw.name, &DOMAIN_NAME_UNITS)?;
+        if raw
+            .name
+            .get_ref()
+            .contains(|c: char| c == '/' || c.is_control())
+        {
+            let name = raw.name.get_ref();
+            let problem = format!("must hold no '/' and no control character, got {name:?}");
+            return Err(self.error(&raw.name.span(), problem));
+        }
+        let currency = Currency::parse(raw.currency.get_ref()).ok_or_else(|| {
+            let code = raw.currency.get_ref();
+            let problem = format!(
+                "expected an upper-case ISO 4217 code with minor units such as \"GBP\", got {code:?}"
+            );
+            self.error(&raw.currency.span(), problem)
+        })?;
+        Ok(Domain {
+            name: raw.name.into_inner(),
+            currency,
+            credentials: self.credentials(raw.credentials)?,
+            allow: self.networks(raw.allow, Vec::new())?,
+            platform_keys: self.texts(raw.platform_keys, &PLATFORM_KEY_UNITS)?,
+            games: self.texts(raw.games, &GAME_UNITS)?,
+            funds_priority: self.word(
+                raw.funds_priority,
+                PRIORITIES,
+                FundsPriority::CashFundsFirst,
+            )?,
+            session_token_ttl: self.duration(
+                raw.session_token_ttl,
+                &TIMEOUT,
+                Duration::from_secs(60),
+            )?,
+            single_use_tokens: raw.single_use_tokens.is_some_and(Spanned::into_inner),
+        })
+    }
+
+    fn credentials(
+        &self,
+        raw: Spanned<Vec<Spanned<raw::Table<raw::Credential>>>>,
+    ) -> Result<Vec<Credential>> {
+        if raw.get_ref().is_empty() {
+            let problem = "is empty, so that every request would be refused; \
+                           add { user = \"...\", password = \"...\" }";
+            return Err(self.error(&raw.span(), problem));
+        }
+        raw.into_inner()
+            .into_iter()
+            .map(|one| self.credential(one))
+            .collect()
+    }
+
+    fn credential(&self, raw: Spanned<raw::Table<raw::Credential>>) -> Result<Credential> {
+        let span = raw.span();
+        let raw::Table(raw) = raw.into_inner();
+        let user = raw.user.get_ref();
+        // RFC 7617 section 2: the first ':' ends the user name; neither part has controls.
+        if user.is_empty() || user.contains(|c: char| c == ':' || c.is_control()) {
+            let problem =
+                format!("must not be empty and hold no ':' and no control character, got {user:?}");
+            return Err(self.error(&raw.user.span(), problem));
+        }
+        let password = match (raw.password, raw.password_file) {
+            (Some(password), None) => password,
+            (None, Some(file)) => self.secret_in(&file)?,
+            (None, None) => return Err(self.error(&span, "password or password_file is missing")),
+            (Some(_), Some(file)) => {
+                return Err(self.error(&file.span(), "password is set too; keep one of the two"));
+            }
+        };
+        if password.get_ref().is_empty() || password.get_ref().contains(char::is_control) {
+            let problem = "must not be empty and hold no control character";
+            return Err(self.error(&password.span(), problem));
+        }
+        Ok(Credential::new(user, password.get_ref()))
+    }
+}
