@@ -124,14 +124,13 @@ fn read(
     arguments: impl IntoIterator<Item = std::ffi::OsString>,
 ) -> Result<Invocation, clap::Error> {
     match CommandLine::try_parse_from(arguments)?.command {
-        Command::Serve(options) if options.config.is_none() && !options.demo => {
-            Err(serve_usage().error(
+        Command::Serve(options) if options.config.is_none() && !options.demo => Err(serve_usage()
+            .error(
                 ErrorKind::MissingRequiredArgument,
                 "serve needs a configuration: `purser serve --config FILE`, or `purser serve \
                  --demo` to try it without one; `purser config example` prints a configuration \
                  to start from",
-            ))
-        }
+            )),
         Command::Serve(options) => Ok(Invocation::Serve(options)),
         Command::Config(ConfigCommand::Check { file }) => Ok(Invocation::ConfigCheck(file)),
         Command::Config(ConfigCommand::Example) => Ok(Invocation::ConfigExample),

@@ -7,3 +7,4 @@ pub mod http;
 pub mod logging;
 pub mod preflight;
 pub mod server;
+pub mod wallet;

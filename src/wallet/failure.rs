@@ -1,0 +1,95 @@
+//! Why a request is not answered with 0, and in which words.
+//!
+//! The words are for the integrator: they name the member and what to mend. Only a
+//! failure to authorise says nothing, whatever was wrong.
+
+use std::borrow::Cow;
+
+use shards::Unavailable;
+use shards::ledger::{Facts, Refusal};
+
+use super::error_code::{ErrorCode, of_refusal};
+use super::json::JsonError;
+use super::request::Invalid;
+
+/// What ends the walk of a request early.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// An answer: 200 with a code and a sentence.
+    Refused(ErrorCode, Cow<'static, str>),
+    /// No answer from the shards: 503.
+    Unavailable(Unavailable),
+}
+
+impl Failure {
+    /// A refusal in fixed words.
+    pub(super) const fn refused(code: ErrorCode, description: &'static str) -> Self {
+        Self::Refused(code, Cow::Borrowed(description))
+    }
+
+    /// Wrong address, credentials or platform key: all read alike.
+    pub(super) const fn not_authorised() -> Self {
+        Self::refused(ErrorCode::Refused, "Not authorised")
+    }
+
+    /// The ledger told something else than was asked: a fault of ours.
+    pub(super) fn unexpected(facts: &Facts) -> Self {
+        tracing::error!(
+            ?facts,
+            "the ledger answered with other facts than were asked for"
+        );
+        Self::refused(
+            ErrorCode::UnknownError,
+            "a fault of the wallet; it is in its log",
+        )
+    }
+
+    /// The `ErrorCode`.
+    pub(super) fn code(&self) -> ErrorCode {
+        match self {
+            Self::Refused(code, _) => *code,
+            Self::Unavailable(_) => ErrorCode::UnknownError,
+        }
+    }
+
+    /// The `ErrorDescription`.
+    pub(super) fn description(&self) -> &str {
+        match self {
+            Self::Refused(_, description) => description,
+            Self::Unavailable(Unavailable::Busy) => {
+                "too many requests are waiting; nothing was done, send the same request again"
+            }
+            Self::Unavailable(Unavailable::Draining) => {
+                "the server is stopping; nothing was done, send the same request again"
+            }
+            Self::Unavailable(Unavailable::NoAnswer) => {
+                "the outcome is unknown; send the same request again to learn it"
+            }
+        }
+    }
+}
+
+impl From<JsonError> for Failure {
+    fn from(error: JsonError) -> Self {
+        Self::Refused(ErrorCode::Refused, Cow::Owned(error.to_string()))
+    }
+}
+
+impl From<Invalid> for Failure {
+    fn from(invalid: Invalid) -> Self {
+        Self::Refused(ErrorCode::Refused, Cow::Owned(invalid.to_string()))
+    }
+}
+
+impl From<Unavailable> for Failure {
+    fn from(reason: Unavailable) -> Self {
+        Self::Unavailable(reason)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let (code, description) = of_refusal(refusal.reason);
+        Self::refused(code, description)
+    }
+}

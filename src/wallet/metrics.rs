@@ -1,0 +1,78 @@
+//! What one shard counts of the wire: requests by endpoint and code, and how long they took.
+
+use std::time::Duration;
+
+use shards::Unavailable;
+use shards::metrics::{Counter, Histogram};
+
+use super::error_code::ErrorCode;
+use super::routes::Endpoint;
+
+/// The counters of one shard's [`WalletService`](super::WalletService).
+#[derive(Debug, Default)]
+pub struct WalletMetrics {
+    requests: [[Counter; ErrorCode::ALL.len()]; Endpoint::ALL.len()],
+    durations: [Histogram; Endpoint::ALL.len()],
+    unavailable: [Counter; UNAVAILABLE.len()],
+}
+
+/// The reasons of a 503, in the order of their counters.
+const UNAVAILABLE: [Unavailable; 3] = [
+    Unavailable::Busy,
+    Unavailable::Draining,
+    Unavailable::NoAnswer,
+];
+
+impl WalletMetrics {
+    /// How many requests to the endpoint were answered with the code, 503s included.
+    #[must_use]
+    pub fn requests(&self, endpoint: Endpoint, code: ErrorCode) -> u64 {
+        self.requests[endpoint as usize][code as usize].get()
+    }
+
+    /// From the complete body to the written answer.
+    #[must_use]
+    pub fn duration(&self, endpoint: Endpoint) -> &Histogram {
+        &self.durations[endpoint as usize]
+    }
+
+    /// How many requests were answered 503 for the reason.
+    #[must_use]
+    pub fn unavailable(&self, reason: Unavailable) -> u64 {
+        self.unavailable[place(reason)].get()
+    }
+
+    pub(super) fn record(&self, endpoint: Endpoint, code: ErrorCode, took: Duration) {
+        self.requests[endpoint as usize][code as usize].add(1);
+        self.durations[endpoint as usize].record(took);
+    }
+
+    pub(super) fn record_unavailable(&self, reason: Unavailable) {
+        self.unavailable[place(reason)].add(1);
+    }
+}
+
+const fn place(reason: Unavailable) -> usize {
+    match reason {
+        Unavailable::Busy => 0,
+        Unavailable::Draining => 1,
+        Unavailable::NoAnswer => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_counter() {
+        let metrics = WalletMetrics::default();
+        for (place, reason) in UNAVAILABLE.into_iter().enumerate() {
+            (0..=place).for_each(|_| metrics.record_unavailable(reason));
+        }
+        assert_eq!(
+            UNAVAILABLE.map(|reason| metrics.unavailable(reason)),
+            [1, 2, 3]
+        );
+    }
+}

@@ -1,0 +1,25 @@
+//! The wire protocol of the wallet: JSON in, JSON out (protocol.md).
+//!
+//! [`WalletService`] answers what the HTTP layer has read. A request becomes a
+//! command at this edge and is valid from then on; everything behind is the shards'.
+//! A new endpoint is a row in `routes`, its members' rows in `members`, a reader in
+//! `request`, a writer in `response` and a step in `service`.
+
+mod address;
+mod auth;
+mod error_code;
+mod failure;
+mod json;
+mod members;
+mod metrics;
+mod request;
+mod response;
+mod routes;
+mod service;
+mod timestamp;
+
+pub use auth::Session;
+pub use error_code::ErrorCode;
+pub use metrics::WalletMetrics;
+pub use routes::Endpoint;
+pub use service::{Parts, WalletService};

@@ -1,0 +1,254 @@
+//! Writing answers: bytes appended to the connection's buffer, nothing allocated.
+//!
+//! Money leaves as strings with exactly the currency's digits, text is escaped as
+//! RFC 8259 section 7 asks, and every body is one complete JSON object.
+
+use std::borrow::Cow;
+
+use shards::ledger::{Funds, SessionFacts};
+use shards::types::SessionToken;
+
+use super::error_code::ErrorCode;
+use crate::domain::FundsPriority;
+use crate::http::{Rejection, Status};
+
+/// The answer of balance.
+pub(super) fn write_balance(funds: &Funds, priority: FundsPriority, out: &mut Vec<u8>) {
+    write_code(ErrorCode::Success, out);
+    out.extend_from_slice(b",\"Balance\":{\"CurrencyCode\":\"");
+    out.extend_from_slice(funds.currency.code().as_bytes());
+    out.extend_from_slice(b"\",\"CashFunds\":\"");
+    funds.balance.cash.write_major(funds.currency, out);
+    out.extend_from_slice(b"\",\"BonusFunds\":\"");
+    funds.balance.bonus.write_major(funds.currency, out);
+    out.extend_from_slice(b"\",\"FundsPriority\":\"");
+    out.extend_from_slice(priority.as_str().as_bytes());
+    out.extend_from_slice(b"\"}}");
+}
+
+/// The answer of createtoken.
+pub(super) fn write_token(token: SessionToken, out: &mut Vec<u8>) {
+    write_code(ErrorCode::Success, out);
+    out.extend_from_slice(b",\"Result\":{\"SessionToken\":\"");
+    out.extend_from_slice(&token.key.text());
+    out.push(b'-');
+    write_hex(token.issued_at.0.unsigned_abs(), out);
+    out.extend_from_slice(b"\"}}");
+}
+
+/// The answer of redeemtoken.
+pub(super) fn write_player(session: &SessionFacts, out: &mut Vec<u8>) {
+    write_code(ErrorCode::Success, out);
+    out.extend_from_slice(b",\"Result\":{\"OperatorAccountID\":");
+    write_text(session.account.as_str(), out);
+    out.extend_from_slice(b",\"CurrencyCode\":\"");
+    out.extend_from_slice(session.currency.code().as_bytes());
+    out.extend_from_slice(b"\",\"CountryCode\":\"");
+    out.extend_from_slice(session.country.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"GatewaySessionToken\":\"");
+    out.extend_from_slice(&session.key.text());
+    out.extend_from_slice(b"\"}}");
+}
+
+/// An answer that says what went wrong.
+pub(super) fn write_error(code: ErrorCode, description: &str, out: &mut Vec<u8>) {
+    write_code(code, out);
+    out.extend_from_slice(b",\"ErrorDescription\":");
+    write_text(description, out);
+    out.push(b'}');
+}
+
+/// The body for a request that the transport refuses: the client's doing below 500,
+/// ours from there on.
+pub(super) fn write_rejection(rejection: &Rejection, out: &mut Vec<u8>) {
+    let Status(status) = rejection.status;
+    let code = if status < 500 {
+        ErrorCode::Refused
+    } else {
+        ErrorCode::UnknownError
+    };
+    let description: &str = match &rejection.description {
+        Cow::Borrowed(text) => text,
+        Cow::Owned(text) => text,
+    };
+    write_error(code, description, out);
+}
+
+/// The body of `/healthz`.
+pub(super) fn write_health(draining: bool, out: &mut Vec<u8>) {
+    let body: &[u8] = if draining {
+        b"{\"Status\":\"draining\"}"
+    } else {
+        b"{\"Status\":\"ok\"}"
+    };
+    out.extend_from_slice(body);
+}
+
+/// Opens the object with its first member.
+fn write_code(code: ErrorCode, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"ErrorCode\":");
+    out.extend_from_slice(itoa::Buffer::new().format(code.number()).as_bytes());
+}
+
+/// Lower-case hexadecimal without leading zeroes.
+fn write_hex(number: u64, out: &mut Vec<u8>) {
+    let digits = number.checked_ilog2().map_or(0, |top_bit| top_bit / 4) + 1;
+    for place in (0..digits).rev() {
+        out.push(HEX[(number >> (place * 4) & 0xf) as usize]);
+    }
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// A JSON string: quotes, backslashes and control characters escaped, all else as it is.
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let mut plain_from = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        if !matches!(byte, b'"' | b'\\' | 0..=0x1f) {
+            continue;
+        }
+        out.extend_from_slice(&text.as_bytes()[plain_from..at]);
+        plain_from = at + 1;
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            _ => {
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 0xf)]]);
+            }
+        }
+    }
+    out.extend_from_slice(&text.as_bytes()[plain_from..]);
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use shards::types::{
+        AccountId, Amount, Balance, CountryCode, Currency, SessionKey, Slot, UnixMillis,
+    };
+
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        let text = String::from_utf8(out).unwrap();
+        let parsed = serde_json::from_str::<serde_json::Value>(&text);
+        assert!(parsed.is_ok_and(|value| value.is_object()), "{text}");
+        text
+    }
+
+    #[test]
+    fn money_has_exactly_the_digits_of_its_currency() {
+        let cases = [
+            (
+                "GBP",
+                9_000,
+                5,
+                FundsPriority::CashFundsFirst,
+                r#""CurrencyCode":"GBP","CashFunds":"90.00","BonusFunds":"0.05","FundsPriority":"CashFundsFirst""#,
+            ),
+            (
+                "JPY",
+                9_000,
+                0,
+                FundsPriority::Unknown,
+                r#""CurrencyCode":"JPY","CashFunds":"9000","BonusFunds":"0","FundsPriority":"Unknown""#,
+            ),
+            (
+                "KWD",
+                i64::MAX,
+                1,
+                FundsPriority::BonusFundsFirst,
+                r#""CurrencyCode":"KWD","CashFunds":"9223372036854775.807","BonusFunds":"0.001","FundsPriority":"BonusFundsFirst""#,
+            ),
+        ];
+        for (code, cash, bonus, priority, members) in cases {
+            let funds = Funds {
+                currency: Currency::parse(code).unwrap(),
+                balance: Balance {
+                    cash: Amount::from_minor(cash).unwrap(),
+                    bonus: Amount::from_minor(bonus).unwrap(),
+                },
+            };
+            assert_eq!(
+                written(|out| write_balance(&funds, priority, out)),
+                format!(r#"{{"ErrorCode":0,"Balance":{{{members}}}}}"#)
+            );
+        }
+    }
+
+    #[test]
+    fn a_written_token_reads_back() {
+        for millis in [0, 1, 15, 16, 1_795_354_145_000, i64::MAX] {
+            let token = SessionToken {
+                key: SessionKey::mint(Slot::from_low_bits(9), 42),
+                issued_at: UnixMillis(millis),
+            };
+            assert_eq!(
+                written(|out| write_token(token, out)),
+                format!(r#"{{"ErrorCode":0,"Result":{{"SessionToken":"{token}"}}}}"#)
+            );
+        }
+    }
+
+    #[test]
+    fn a_player_s_facts_are_those_of_the_session() {
+        let key = SessionKey::mint(Slot::from_low_bits(9), 42);
+        let facts = SessionFacts {
+            key,
+            account: AccountId::parse("acme/p\"1").unwrap(),
+            currency: Currency::parse("GBP").unwrap(),
+            country: CountryCode::parse("gb").unwrap(),
+            created_at: UnixMillis(0),
+            logout_at: None,
+            live: false,
+        };
+        assert_eq!(
+            written(|out| write_player(&facts, out)),
+            format!(
+                r#"{{"ErrorCode":0,"Result":{{"OperatorAccountID":"acme/p\"1","CurrencyCode":"GBP","CountryCode":"GB","GatewaySessionToken":"{key}"}}}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn rejections_name_whose_doing_they_are() {
+        for (status, code) in [
+            (400, -6),
+            (404, -6),
+            (431, -6),
+            (500, -1),
+            (501, -1),
+            (503, -1),
+        ] {
+            let rejection = Rejection {
+                status: Status(status),
+                description: Cow::Borrowed("a\tb"),
+                allow: None,
+                retry_after: None,
+                close: true,
+            };
+            assert_eq!(
+                written(|out| write_rejection(&rejection, out)),
+                format!(r#"{{"ErrorCode":{code},"ErrorDescription":"a\tb"}}"#)
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_reads_back(text: String, controls in "[\\x00-\\x20\"\\\\\\x7f\u{2028}]{0,20}") {
+            for text in [text, controls] {
+                let body = written(|out| write_error(ErrorCode::Refused, &text, out));
+                let value: serde_json::Value = serde_json::from_str(&body).unwrap();
+                prop_assert_eq!(value["ErrorDescription"].as_str(), Some(text.as_str()));
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! A balance request on a warm connection allocates nothing.
+//!
+//! Allocators are shared, or take locks, or page; the wallet's hot path needs none of
+//! it. This binary counts what its one thread allocates, so it holds this test only.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_lite::future::block_on;
+use purser::domain::{Credential, Domain, Domains, FundsPriority};
+use purser::http::{Answer, Method, Request, RequestHead, Service};
+use purser::wallet::{Parts, Session, WalletService};
+use shards::ledger::{Command, Facts, Funds, Outcome};
+use shards::types::{Amount, Balance, Currency, UnixMillis};
+use shards::{Submit, Unavailable};
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call goes to the system's allocator as it came; counting touches a
+// thread-local without a destructor and allocates nothing.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: the caller's promises are the ones this asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as above.
+        unsafe { System.realloc(at, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+struct Ledger(Funds);
+
+impl Submit for Ledger {
+    async fn submit(&self, _: Command) -> Result<Outcome, Unavailable> {
+        Ok(Outcome::Accepted(Facts::Funds(self.0)))
+    }
+}
+
+fn service() -> WalletService<Ledger> {
+    let currency = Currency::parse("GBP").unwrap();
+    let acme = Domain {
+        name: "acme".to_owned(),
+        currency,
+        credentials: vec![Credential::new("gw", "s3cret")],
+        allow: vec!["198.51.100.0/24".parse().unwrap()],
+        platform_keys: ["GW".to_owned()].into(),
+        games: Default::default(),
+        funds_priority: FundsPriority::CashFundsFirst,
+        session_token_ttl: Duration::from_secs(60),
+        single_use_tokens: false,
+    };
+    let cash = Amount::from_minor(9_000).unwrap();
+    WalletService::new(Parts {
+        ledger: Ledger(Funds {
+            currency,
+            balance: Balance {
+                cash,
+                bonus: Amount::ZERO,
+            },
+        }),
+        domains: Arc::new([acme].into_iter().collect::<Domains>()),
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        clock: Box::new(|| UnixMillis(0)),
+        metrics: Arc::default(),
+        draining: Arc::default(),
+    })
+}
+
+/// How many allocations one balance request costs once the connection has sent one.
+fn allocations_of(account: &str) -> u64 {
+    let service = service();
+    let mut session = Session::default();
+    let body = format!(
+        r#"{{"PlatformKey":"GW","Sequence":"8f14e45f-ceea-467f-a8d6-2b5a3c1d9e70","Timestamp":1795354145000,"OperatorAccountID":"{account}","GameID":11588,"Extra":{{"a":[1,2.5]}}}}"#
+    )
+    .into_bytes();
+    let mut out = Vec::with_capacity(1_024);
+    let mut spent = 0;
+    for _ in 0..3 {
+        let mut body = body.clone();
+        out.clear();
+        let before = ALLOCATIONS.get();
+        let request = Request {
+            head: RequestHead {
+                method: Method::Post,
+                path: "/v1.0/balance",
+                content_type: Some(b"application/json"),
+                content_encoded: false,
+                has_length: true,
+            },
+            authorization: Some(b"Basic Z3c6czNjcmV0"),
+            forwarded_for: &[b"198.51.100.7, 10.0.0.2"],
+            wants_server_timing: false,
+            peer: "10.0.0.1".parse().unwrap(),
+            body: &mut body,
+        };
+        let answer = block_on(service.call(&mut session, request, &mut out));
+        spent = ALLOCATIONS.get() - before;
+        assert_eq!(answer, Answer::OK);
+        assert!(out.starts_with(br#"{"ErrorCode":0,"#));
+    }
+    spent
+}
+
+#[test]
+fn a_balance_on_a_warm_connection_allocates_nothing() {
+    assert_eq!(allocations_of("acme/p1"), 0);
+    // 24 bytes are inside the id; a longer one owns one allocation.
+    assert_eq!(allocations_of("acme/a-player-of-24-byte"), 0);
+    assert_eq!(allocations_of("acme/a-player-of-25-bytes"), 1);
+}
