@@ -105,11 +105,18 @@ pub fn bind_all(address: SocketAddr, shards: usize) -> Result<Bound, ListenError
         actual = bound.as_socket().expect("a TCP socket has an IP address");
         sockets.push(OwnedFd::from(socket));
     }
-    Ok(Bound { address: actual, sockets })
+    Ok(Bound {
+        address: actual,
+        sockets,
+    })
 }
 
 fn bind(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     // So that connections of a former process in TIME_WAIT do not count as listeners.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(is_shared)?;
@@ -128,11 +135,17 @@ pub async fn serve<S: Service + 'static>(
     service: Rc<S>,
     shared: Rc<HttpShared>,
 ) -> io::Result<()> {
-    let acceptor = Rc::new(Acceptor { service, shared, refusals: Cell::new(0) });
+    let acceptor = Rc::new(Acceptor {
+        service,
+        shared,
+        refusals: Cell::new(0),
+    });
     let mut loops: Vec<Task<()>> = Vec::with_capacity(sockets.len());
     for socket in sockets {
         let queue = Queue::from(socket.try_clone()?);
-        loops.push(glommio::spawn_local(Rc::clone(&acceptor).accept_all(own(socket), queue)));
+        loops.push(glommio::spawn_local(
+            Rc::clone(&acceptor).accept_all(own(socket), queue),
+        ));
     }
     let shared = &acceptor.shared;
     let sweeper = glommio::spawn_local(sweep(Rc::clone(shared)));

@@ -62,12 +62,16 @@ impl BodyReader {
     pub fn advance(&mut self, bytes: &mut [u8]) -> BodyState {
         match &mut self.0 {
             Kind::Length(length) if bytes.len() < *length => BodyState::Incomplete,
-            Kind::Length(length) => BodyState::Complete { len: *length, consumed: *length },
+            Kind::Length(length) => BodyState::Complete {
+                len: *length,
+                consumed: *length,
+            },
             Kind::Chunked(chunked) => match chunked.advance(bytes) {
                 Ok(false) => BodyState::Incomplete,
-                Ok(true) => {
-                    BodyState::Complete { len: chunked.joined, consumed: chunked.consumed }
-                }
+                Ok(true) => BodyState::Complete {
+                    len: chunked.joined,
+                    consumed: chunked.consumed,
+                },
                 Err(rejection) => BodyState::Rejected(rejection),
             },
         }
@@ -189,7 +193,9 @@ impl Chunked {
             .checked_sub(extensions.len())
             .ok_or_else(|| bad_chunk("Chunk: extensions too long"))?;
         self.consumed += line.len() + 2;
-        Ok(Some(size.iter().fold(0, |sum, &digit| sum << 4 | u64::from(hex_digit(digit)))))
+        Ok(Some(size.iter().fold(0, |sum, &digit| {
+            sum << 4 | u64::from(hex_digit(digit))
+        })))
     }
 
     /// Takes the trailers and the empty line behind them, once they are there. They are
@@ -224,7 +230,10 @@ impl Chunked {
 /// section 7.1.1 would allow white space before an extension; nobody sends it, and
 /// servers that skip it disagree with those that do not.
 fn check_size_digits(line: &[u8]) -> Result<usize, Rejection> {
-    let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let digits = line
+        .iter()
+        .take_while(|byte| byte.is_ascii_hexdigit())
+        .count();
     let next_is_valid = match line.get(digits) {
         None => true,
         Some(next) => digits > 0 && matches!(next, b'\r' | b';'),
@@ -262,12 +271,18 @@ fn check_extensions(extensions: &[u8]) -> Result<(), Rejection> {
 }
 
 fn skip_white(bytes: &[u8]) -> &[u8] {
-    let count = bytes.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let count = bytes
+        .iter()
+        .take_while(|byte| matches!(byte, b' ' | b'\t'))
+        .count();
     &bytes[count..]
 }
 
 fn skip_token(bytes: &[u8]) -> Option<&[u8]> {
-    let count = bytes.iter().take_while(|&&byte| is_token_byte(byte)).count();
+    let count = bytes
+        .iter()
+        .take_while(|&&byte| is_token_byte(byte))
+        .count();
     (count > 0).then(|| &bytes[count..])
 }
 

@@ -5,7 +5,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-const SMALL: fn() -> Limits = || Limits { max_body_bytes: 32, ..Limits::default() };
+const SMALL: fn() -> Limits = || Limits {
+    max_body_bytes: 32,
+    ..Limits::default()
+};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Verdict {
@@ -54,10 +57,18 @@ fn read_in_pieces(
 /// The one answer that all ways of cutting give.
 fn read(framing: Framing, bytes: &[u8]) -> Verdict {
     let whole = read_in_pieces(framing, bytes, [bytes.len()]);
-    assert_eq!(read_in_pieces(framing, bytes, 0..=bytes.len()), whole, "byte by byte");
+    assert_eq!(
+        read_in_pieces(framing, bytes, 0..=bytes.len()),
+        whole,
+        "byte by byte"
+    );
     // Every place of a long body would be quadratic for no new fact.
     for cut in (0..=bytes.len()).step_by(1 + bytes.len() / 256) {
-        assert_eq!(read_in_pieces(framing, bytes, [cut, bytes.len()]), whole, "cut at {cut}");
+        assert_eq!(
+            read_in_pieces(framing, bytes, [cut, bytes.len()]),
+            whole,
+            "cut at {cut}"
+        );
     }
     whole
 }
@@ -65,7 +76,11 @@ fn read(framing: Framing, bytes: &[u8]) -> Verdict {
 #[track_caller]
 fn check_chunked(text: &str, body: &str, behind: &str) {
     let expected = Verdict::Complete(body.into(), behind.into());
-    assert_eq!(read(Framing::Chunked, text.as_bytes()), expected, "{text:?}");
+    assert_eq!(
+        read(Framing::Chunked, text.as_bytes()),
+        expected,
+        "{text:?}"
+    );
 }
 
 #[track_caller]
@@ -77,15 +92,26 @@ fn check_refused(text: &str, status: u16) {
 #[test]
 fn bodies_by_length() {
     let check = |length, text: &str, verdict| {
-        assert_eq!(read(Framing::Length(length), text.as_bytes()), verdict, "{length} of {text:?}");
+        assert_eq!(
+            read(Framing::Length(length), text.as_bytes()),
+            verdict,
+            "{length} of {text:?}"
+        );
     };
     check(0, "GET", Verdict::Complete(vec![], b"GET".into()));
-    check(4, "bodyGET", Verdict::Complete(b"body".into(), b"GET".into()));
+    check(
+        4,
+        "bodyGET",
+        Verdict::Complete(b"body".into(), b"GET".into()),
+    );
     check(4, "bod", Verdict::Incomplete);
     check(32, "", Verdict::Incomplete);
     check(33, "", Verdict::Rejected(413));
     check(u64::MAX, "", Verdict::Rejected(413));
-    assert_eq!(read(Framing::Absent, b"GET"), Verdict::Complete(vec![], b"GET".into()));
+    assert_eq!(
+        read(Framing::Absent, b"GET"),
+        Verdict::Complete(vec![], b"GET".into())
+    );
 }
 
 #[test]
@@ -93,27 +119,72 @@ fn chunks_are_joined() {
     check_chunked("0\r\n\r\nGET", "", "GET");
     check_chunked("4\r\nbody\r\n0\r\n\r\nGET", "body", "GET");
     check_chunked("1\r\nb\r\n2\r\nod\r\n01\r\ny\r\n000\r\n\r\n", "body", "");
-    check_chunked("A\r\n0123456789\r\na\r\n\r\n\r\n\r\n\r\n\r\n\r\n0\r\n\r\n", "0123456789\r\n\r\n\r\n\r\n\r\n", "");
+    check_chunked(
+        "A\r\n0123456789\r\na\r\n\r\n\r\n\r\n\r\n\r\n\r\n0\r\n\r\n",
+        "0123456789\r\n\r\n\r\n\r\n\r\n",
+        "",
+    );
     check_chunked("0000000000000004\r\nbody\r\n0\r\n\r\n", "body", "");
-    check_chunked("20\r\n01234567890123456789012345678901\r\n0\r\n\r\n", "01234567890123456789012345678901", "");
+    check_chunked(
+        "20\r\n01234567890123456789012345678901\r\n0\r\n\r\n",
+        "01234567890123456789012345678901",
+        "",
+    );
 }
 
 #[test]
 fn extensions_and_trailers_are_parsed_and_ignored() {
     check_chunked("4;a\r\nbody\r\n0\r\n\r\n", "body", "");
-    check_chunked("4;a=b;c=\"d;\\\"e\u{e9}\"; f = g\r\nbody\r\n0;x\r\n\r\n", "body", "");
+    check_chunked(
+        "4;a=b;c=\"d;\\\"e\u{e9}\"; f = g\r\nbody\r\n0;x\r\n\r\n",
+        "body",
+        "",
+    );
     check_chunked("0\r\nX: y\r\nContent-Length: 5\r\n\r\nGET", "", "GET");
 }
 
 #[test]
 fn chunks_that_two_servers_could_read_differently() {
     for text in [
-        "\r\n", "x\r\n", "+4\r\nbody\r\n", "-4\r\n", " 4\r\nbody\r\n", "4 \r\nbody\r\n", "4\t\r\n", "4 ;a\r\n",
-        "0x4\r\nbody\r\n", "4_\r\n", "00000000000000004\r\nbody\r\n", "4\nbody\r\n", "4\rbody\r\n", "4\r\r\nbody",
-        "4\r\nbody0\r\n\r\n", "4\r\nbody\n0\r\n\r\n", "4\r\nbody\rX0\r\n\r\n", "4\r\nbodyX\r\n0\r\n\r\n",
-        "3\r\nbody\r\n0\r\n\r\n", "4;\r\n", "4;=b\r\n", "4;a=\r\n", "4;a b\r\n", "4;a \r\n", "4;a=b \r\n", "4;a=\"b\r\n",
-        "4;a=\"b\"c\r\n", "4;a=\"b\\\r\n", "4;a=\u{0}\r\n", "4;a\nb\r\n", "4;\u{e9}\r\n", "4,a\r\n", "0\r\n\n", "0\r\nX: y\n\r\n",
-        "0\r\nX : y\r\n\r\n", "0\r\n X: y\r\n\r\n", "0\r\nX: y\r\n z\r\n\r\n", "0\r\nX\r\n\r\n", "0\r\nX: \u{0}\r\n\r\n",
+        "\r\n",
+        "x\r\n",
+        "+4\r\nbody\r\n",
+        "-4\r\n",
+        " 4\r\nbody\r\n",
+        "4 \r\nbody\r\n",
+        "4\t\r\n",
+        "4 ;a\r\n",
+        "0x4\r\nbody\r\n",
+        "4_\r\n",
+        "00000000000000004\r\nbody\r\n",
+        "4\nbody\r\n",
+        "4\rbody\r\n",
+        "4\r\r\nbody",
+        "4\r\nbody0\r\n\r\n",
+        "4\r\nbody\n0\r\n\r\n",
+        "4\r\nbody\rX0\r\n\r\n",
+        "4\r\nbodyX\r\n0\r\n\r\n",
+        "3\r\nbody\r\n0\r\n\r\n",
+        "4;\r\n",
+        "4;=b\r\n",
+        "4;a=\r\n",
+        "4;a b\r\n",
+        "4;a \r\n",
+        "4;a=b \r\n",
+        "4;a=\"b\r\n",
+        "4;a=\"b\"c\r\n",
+        "4;a=\"b\\\r\n",
+        "4;a=\u{0}\r\n",
+        "4;a\nb\r\n",
+        "4;\u{e9}\r\n",
+        "4,a\r\n",
+        "0\r\n\n",
+        "0\r\nX: y\n\r\n",
+        "0\r\nX : y\r\n\r\n",
+        "0\r\n X: y\r\n\r\n",
+        "0\r\nX: y\r\n z\r\n\r\n",
+        "0\r\nX\r\n\r\n",
+        "0\r\nX: \u{0}\r\n\r\n",
         "0\r\nGET / HTTP/1.1\r\n\r\n",
     ] {
         check_refused(text, 400);
@@ -126,7 +197,11 @@ fn chunked_bodies_have_limits() {
     check_refused("1f\r\n0123456789012345678901234567890\r\n2\r\n", 413);
     check_refused("ffffffffffffffff\r\n", 413);
     let extension = format!("1;{}\r\nb\r\n", "a".repeat(99));
-    check_chunked(&format!("{}0\r\n\r\n", extension.repeat(10)), "bbbbbbbbbb", "");
+    check_chunked(
+        &format!("{}0\r\n\r\n", extension.repeat(10)),
+        "bbbbbbbbbb",
+        "",
+    );
     check_refused(&extension.repeat(11), 400);
     check_refused(&format!("1;{}", "a".repeat(1_100)), 400);
     check_refused(&format!("0\r\nX: {}", "a".repeat(TRAILER_BYTES_MAX)), 431);

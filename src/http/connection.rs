@@ -65,14 +65,7 @@ pub async fn refuse_connection<S: Service, IO: AsyncRead + AsyncWrite + Unpin>(
     };
     let mut body = Vec::new();
     service.write_rejection(&rejection, &mut body);
-    let head = AnswerHead {
-        status: rejection.status,
-        retry_after: rejection.retry_after,
-        allow: None,
-        connection: ConnectionField::Close,
-        without_body: false,
-        service_time: None,
-    };
+    let head = AnswerHead::of(&rejection, ConnectionField::Close, false);
     let mut wire = Wire::new(io, shared);
     encode::answer(&mut wire.output.bytes, &head, &shared.common, &body);
     wire.linger().await;
@@ -128,7 +121,11 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
                 Ok((len, consumed)) => self.answer(&head, len, consumed).await,
             },
         };
-        if next == Next::Request { self.give_way().await } else { next }
+        if next == Next::Request {
+            self.give_way().await
+        } else {
+            next
+        }
     }
 
     /// Waits for the head of the next request.
@@ -136,7 +133,11 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
         let limits = &self.shared.limits;
         let mut parser = HeadParser::default();
         // A new connection that says nothing gets as long as one that says half a head.
-        let idle_timeout = if self.is_fresh { limits.header_timeout } else { limits.idle_timeout };
+        let idle_timeout = if self.is_fresh {
+            limits.header_timeout
+        } else {
+            limits.idle_timeout
+        };
         let mut deadline = self.shared.deadline(idle_timeout);
         let mut has_begun = false;
         loop {
@@ -177,7 +178,10 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
     /// Everything that a head decides, once its framing is sound.
     fn judge(&self, head: &Head) -> Result<(), Rejection> {
         let Some(request_head) = head.request_head(self.wire.input.bytes()) else {
-            return Err(Rejection { close: false, ..Rejection::closing(501, "Method: unknown") });
+            return Err(Rejection {
+                close: false,
+                ..Rejection::closing(501, "Method: unknown")
+            });
         };
         if head.expects_other {
             return Err(Rejection {
@@ -214,25 +218,27 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
     }
 
     /// Writes the answer to a request that is refused.
-    fn reject(&mut self, rejection: &Rejection, field: ConnectionField, without_body: bool) -> Next {
+    fn reject(
+        &mut self,
+        rejection: &Rejection,
+        field: ConnectionField,
+        without_body: bool,
+    ) -> Next {
         self.shared.metrics.rejections.add(rejection.status.0);
         self.answer_body.clear();
-        self.service.write_rejection(rejection, &mut self.answer_body);
-        let head = AnswerHead {
-            status: rejection.status,
-            retry_after: rejection.retry_after,
-            allow: rejection.allow,
-            connection: field,
-            without_body,
-            service_time: None,
-        };
-        self.push_answer(&head)
+        self.service
+            .write_rejection(rejection, &mut self.answer_body);
+        self.push_answer(&AnswerHead::of(rejection, field, without_body))
     }
 
     fn push_answer(&mut self, head: &AnswerHead) -> Next {
         let out = &mut self.wire.output.bytes;
         encode::answer(out, head, &self.shared.common, &self.answer_body);
-        if head.connection == ConnectionField::Close { Next::Linger } else { Next::Request }
+        if head.connection == ConnectionField::Close {
+            Next::Linger
+        } else {
+            Next::Request
+        }
     }
 
     /// Waits for the body, asking for it where the client waits to be asked: its length,
@@ -253,7 +259,9 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
                 BodyState::Incomplete => {}
             }
             if let Some(gap) = body.take_gap() {
-                self.wire.input.remove(head.len + gap.start..head.len + gap.end);
+                self.wire
+                    .input
+                    .remove(head.len + gap.start..head.len + gap.end);
             }
             // Who has begun to send does not wait (RFC 9110 section 10.1.1).
             if std::mem::take(&mut may_ask) && is_missing {
@@ -297,12 +305,20 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
 
     /// Calls the service. While it is not ready, answers to earlier requests go out.
     async fn call(&mut self, head: &Head, body_len: usize) -> Answer {
-        let Wire { io, input, output, has_waited, .. } = &mut self.wire;
+        let Wire {
+            io,
+            input,
+            output,
+            has_waited,
+            ..
+        } = &mut self.wire;
         let (head_bytes, rest) = input.bytes_mut().split_at_mut(head.len);
         let head_bytes = &*head_bytes;
         let mut lines = [&[][..]; FORWARDED_FOR_MAX];
         let request = Request {
-            head: head.request_head(head_bytes).expect("an unknown method was refused"),
+            head: head
+                .request_head(head_bytes)
+                .expect("an unknown method was refused"),
             authorization: head.authorization(head_bytes),
             forwarded_for: head.forwarded_for(head_bytes, &mut lines),
             wants_server_timing: head.wants_server_timing,
@@ -310,7 +326,10 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
             body: &mut rest[..body_len],
         };
         self.answer_body.clear();
-        let mut call = pin!(self.service.call(&mut self.session, request, &mut self.answer_body));
+        let mut call = pin!(
+            self.service
+                .call(&mut self.session, request, &mut self.answer_body)
+        );
         poll_fn(|cx| {
             let answer = call.as_mut().poll(cx);
             if answer.is_pending() {
@@ -352,12 +371,15 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
 
     /// Between two requests: sends what has piled up, and lets others run after a while.
     async fn give_way(&mut self) -> Next {
-        self.turn = if std::mem::take(&mut self.wire.has_waited) { 0 } else { self.turn + 1 };
+        self.turn = if std::mem::take(&mut self.wire.has_waited) {
+            0
+        } else {
+            self.turn + 1
+        };
         let turn_is_over = self.turn >= REQUESTS_PER_TURN_MAX;
-        if turn_is_over || self.wire.output.bytes.len() >= OUTPUT_BYTES_FLUSH {
-            if self.wire.flush().await.is_err() {
-                return Next::Close;
-            }
+        let has_piled_up = self.wire.output.bytes.len() >= OUTPUT_BYTES_FLUSH;
+        if (turn_is_over || has_piled_up) && self.wire.flush().await.is_err() {
+            return Next::Close;
         }
         if turn_is_over {
             self.turn = 0;
@@ -379,5 +401,12 @@ fn is_head(head: &Head) -> bool {
 }
 
 #[cfg(test)]
+#[path = "connection_body_tests.rs"]
+mod body_tests;
+#[cfg(test)]
 #[path = "connection_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "connection_time_tests.rs"]
+mod time_tests;

@@ -62,7 +62,10 @@ impl Seats {
     /// That many.
     #[must_use]
     pub fn new(max: usize) -> Self {
-        Self { taken: AtomicUsize::new(0), max }
+        Self {
+            taken: AtomicUsize::new(0),
+            max,
+        }
     }
 
     /// One of them, unless all are taken.

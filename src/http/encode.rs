@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
-use super::Status;
+use super::{Rejection, Status};
 
 /// What an answer says about its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,20 @@ pub(crate) struct AnswerHead {
     pub(crate) without_body: bool,
     /// How long the service took, if the client asked.
     pub(crate) service_time: Option<Duration>,
+}
+
+impl AnswerHead {
+    /// To a request that is refused.
+    pub(crate) fn of(rejection: &Rejection, connection: Connection, without_body: bool) -> Self {
+        Self {
+            status: rejection.status,
+            retry_after: rejection.retry_after,
+            allow: rejection.allow,
+            connection,
+            without_body,
+            service_time: None,
+        }
+    }
 }
 
 /// The interim answer to `Expect: 100-continue`.
@@ -86,7 +100,12 @@ fn push_number(out: &mut Vec<u8>, number: u64) {
 fn push_service_time(out: &mut Vec<u8>, time: Duration) {
     let us = time.as_micros();
     out.extend_from_slice(
-        format!("Server-Timing: service;dur={}.{:03}\r\n", us / 1_000, us % 1_000).as_bytes(),
+        format!(
+            "Server-Timing: service;dur={}.{:03}\r\n",
+            us / 1_000,
+            us % 1_000
+        )
+        .as_bytes(),
     );
 }
 
@@ -125,7 +144,10 @@ pub(crate) struct CommonFields {
 
 impl CommonFields {
     pub(crate) fn new(now: SystemTime) -> Self {
-        let fields = Self { bytes: RefCell::new(Vec::new()), unix_seconds: Cell::new(u64::MAX) };
+        let fields = Self {
+            bytes: RefCell::new(Vec::new()),
+            unix_seconds: Cell::new(u64::MAX),
+        };
         fields.refresh(now);
         fields
     }
@@ -187,23 +209,65 @@ mod tests {
             let text = encoded(&head);
             assert!(text.contains(line), "{line} in {text}");
         };
-        check(AnswerHead { connection: Connection::Close, ..OK }, "\r\nConnection: close\r\n");
-        check(AnswerHead { connection: Connection::KeepAlive, ..OK }, "\r\nConnection: keep-alive\r\n");
-        check(AnswerHead { retry_after: Some(3), ..OK }, "\r\nRetry-After: 3\r\n");
-        check(AnswerHead { allow: Some("GET, HEAD"), ..OK }, "\r\nAllow: GET, HEAD\r\n");
         check(
-            AnswerHead { service_time: Some(Duration::from_micros(12_034)), ..OK },
+            AnswerHead {
+                connection: Connection::Close,
+                ..OK
+            },
+            "\r\nConnection: close\r\n",
+        );
+        check(
+            AnswerHead {
+                connection: Connection::KeepAlive,
+                ..OK
+            },
+            "\r\nConnection: keep-alive\r\n",
+        );
+        check(
+            AnswerHead {
+                retry_after: Some(3),
+                ..OK
+            },
+            "\r\nRetry-After: 3\r\n",
+        );
+        check(
+            AnswerHead {
+                allow: Some("GET, HEAD"),
+                ..OK
+            },
+            "\r\nAllow: GET, HEAD\r\n",
+        );
+        check(
+            AnswerHead {
+                service_time: Some(Duration::from_micros(12_034)),
+                ..OK
+            },
             "\r\nServer-Timing: service;dur=12.034\r\n",
         );
-        check(AnswerHead { status: Status(431), ..OK }, "HTTP/1.1 431 Request Header Fields Too Large\r\n");
+        check(
+            AnswerHead {
+                status: Status(431),
+                ..OK
+            },
+            "HTTP/1.1 431 Request Header Fields Too Large\r\n",
+        );
     }
 
     #[test]
     fn head_keeps_the_length_and_204_has_none() {
-        let text = encoded(&AnswerHead { without_body: true, ..OK });
+        let text = encoded(&AnswerHead {
+            without_body: true,
+            ..OK
+        });
         assert!(text.ends_with("Content-Length: 2\r\n\r\n"), "{text}");
-        let text = encoded(&AnswerHead { status: Status(204), ..OK });
-        assert!(text.ends_with("GMT\r\n\r\n") && !text.contains("Content-"), "{text}");
+        let text = encoded(&AnswerHead {
+            status: Status(204),
+            ..OK
+        });
+        assert!(
+            text.ends_with("GMT\r\n\r\n") && !text.contains("Content-"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -32,7 +32,10 @@ struct Span {
 impl Span {
     fn new(range: Range<usize>) -> Self {
         let place = |at| u32::try_from(at).expect("a head is far below 4 GiB");
-        Self { start: place(range.start), end: place(range.end) }
+        Self {
+            start: place(range.start),
+            end: place(range.end),
+        }
     }
 
     /// Of `part`, which is a piece of `bytes`.
@@ -234,11 +237,19 @@ impl<'b> Seen<'b> {
             }
             13 if is("authorization") => {
                 let span = Span::of(value, bytes);
-                once(&mut self.authorization, span, "Authorization: more than one")
+                once(
+                    &mut self.authorization,
+                    span,
+                    "Authorization: more than one",
+                )
             }
             14 if is("content-length") => {
                 let length = parse_length(value)?;
-                once(&mut self.content_length, length, "Content-Length: more than one")
+                once(
+                    &mut self.content_length,
+                    length,
+                    "Content-Length: more than one",
+                )
             }
             15 if is("x-forwarded-for") => self.note_forwarded_for(Span::of(value, bytes)),
             15 if is("x-server-timing") => {
@@ -250,15 +261,20 @@ impl<'b> Seen<'b> {
                     list(value).any(|item| !item.eq_ignore_ascii_case(b"identity"));
                 Ok(())
             }
-            17 if is("transfer-encoding") => {
-                once(&mut self.transfer_encoding, value, "Transfer-Encoding: more than one")
-            }
+            17 if is("transfer-encoding") => once(
+                &mut self.transfer_encoding,
+                value,
+                "Transfer-Encoding: more than one",
+            ),
             _ => Ok(()),
         }
     }
 
     fn note_forwarded_for(&mut self, span: Span) -> Result<(), Rejection> {
-        let Some(place) = self.forwarded_for.get_mut(usize::from(self.forwarded_for_len)) else {
+        let Some(place) = self
+            .forwarded_for
+            .get_mut(usize::from(self.forwarded_for_len))
+        else {
             return Err(Rejection::closing(431, "X-Forwarded-For: too many lines"));
         };
         *place = span;
@@ -269,9 +285,10 @@ impl<'b> Seen<'b> {
     /// RFC 9112 section 3.2: exactly one in HTTP/1.1, and a valid one.
     fn check_host(&self, version: Version) -> Result<(), Rejection> {
         match self.host {
-            Some(host) if !target::is_host(host) => {
-                Err(Rejection::closing(400, "Host: a host name or address and an optional port"))
-            }
+            Some(host) if !target::is_host(host) => Err(Rejection::closing(
+                400,
+                "Host: a host name or address and an optional port",
+            )),
             None if version == Version::Http11 => {
                 Err(Rejection::closing(400, "Host: required in HTTP/1.1"))
             }
@@ -286,23 +303,39 @@ impl<'b> Seen<'b> {
             return Ok(self.content_length.map_or(Framing::Absent, Framing::Length));
         };
         if self.content_length.is_some() {
-            return Err(Rejection::closing(400, "Content-Length: not with Transfer-Encoding"));
+            return Err(Rejection::closing(
+                400,
+                "Content-Length: not with Transfer-Encoding",
+            ));
         }
         if version == Version::Http10 {
-            return Err(Rejection::closing(400, "Transfer-Encoding: not in HTTP/1.0"));
+            return Err(Rejection::closing(
+                400,
+                "Transfer-Encoding: not in HTTP/1.0",
+            ));
         }
         if coding.eq_ignore_ascii_case(b"chunked") {
             return Ok(Framing::Chunked);
         }
         // Tokens that name other codings are well-formed and not implemented, alone or
         // before a last `chunked`; everything else hides something.
-        let codings: Vec<&[u8]> = coding.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).collect();
+        let codings: Vec<&[u8]> = coding
+            .split(|&byte| byte == b',')
+            .map(<[u8]>::trim_ascii)
+            .collect();
         let (last, others) = codings.split_last().expect("split gives at least one part");
-        let is_other = |item: &[u8]| target::is_token(item) && !item.eq_ignore_ascii_case(b"chunked");
+        let is_other =
+            |item: &[u8]| target::is_token(item) && !item.eq_ignore_ascii_case(b"chunked");
         if others.iter().all(|item| is_other(item)) && target::is_token(last) {
-            return Err(Rejection::closing(501, "Transfer-Encoding: only chunked is implemented"));
+            return Err(Rejection::closing(
+                501,
+                "Transfer-Encoding: only chunked is implemented",
+            ));
         }
-        Err(Rejection::closing(400, "Transfer-Encoding: must be chunked"))
+        Err(Rejection::closing(
+            400,
+            "Transfer-Encoding: must be chunked",
+        ))
     }
 }
 
@@ -318,14 +351,26 @@ fn once<T>(place: &mut Option<T>, value: T, repeated: &'static str) -> Result<()
 /// Digits only (RFC 9110 section 8.6).
 fn parse_length(value: &[u8]) -> Result<u64, Rejection> {
     let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-    let length = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+    let length = std::str::from_utf8(value)
+        .ok()
+        .and_then(|text| text.parse().ok());
     match length {
         Some(length) if digits => Ok(length),
-        _ => Err(Rejection::closing(400, "Content-Length: one number of decimal digits")),
+        _ => Err(Rejection::closing(
+            400,
+            "Content-Length: one number of decimal digits",
+        )),
     }
 }
 
 /// The items of a comma-separated list, empty ones left out (RFC 9110 section 5.6.1).
 fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
+    value
+        .split(|&byte| byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|item| !item.is_empty())
 }
+
+#[cfg(test)]
+#[path = "fields_tests.rs"]
+mod tests;

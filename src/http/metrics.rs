@@ -56,7 +56,9 @@ impl Rejections {
 
     /// Each status with its count.
     pub fn iter(&self) -> impl Iterator<Item = (u16, u64)> {
-        Self::STATUSES.into_iter().zip(self.0.iter().map(Counter::get))
+        Self::STATUSES
+            .into_iter()
+            .zip(self.0.iter().map(Counter::get))
     }
 }
 

@@ -20,6 +20,8 @@ pub mod metrics;
 pub mod parse;
 mod shared;
 mod target;
+#[cfg(test)]
+mod testing;
 mod wire;
 
 pub use connection::serve_connection;

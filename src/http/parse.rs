@@ -101,7 +101,10 @@ impl HeadParser {
             };
             check_head_length(feed + 1, limits)?;
             let Some(line) = line.strip_suffix(b"\r") else {
-                return Err(Rejection::closing(400, "Request head: a line must end in CR LF"));
+                return Err(Rejection::closing(
+                    400,
+                    "Request head: a line must end in CR LF",
+                ));
             };
             let line_start = std::mem::replace(&mut self.line_start, feed + 1);
             self.searched = feed + 1;
@@ -133,7 +136,10 @@ impl HeadParser {
             [] => Ok(()),
             [b'\r'] if !self.skipped_empty_line => Ok(()),
             [first, ..] if target::is_token_byte(*first) => Ok(()),
-            _ => Err(Rejection::closing(400, "Request line: must begin with a method")),
+            _ => Err(Rejection::closing(
+                400,
+                "Request line: must begin with a method",
+            )),
         }
     }
 
@@ -157,8 +163,12 @@ fn check_head_length(len: usize, limits: &Limits) -> Result<(), Rejection> {
 
 /// `method SP target SP HTTP/1.x` (RFC 9112 section 3), its CR LF removed.
 fn parse_request_line(line: &[u8], line_start: usize) -> Result<RequestLine, Rejection> {
-    let malformed =
-        || Rejection::closing(400, "Request line: method, target and HTTP/1.1, one space between");
+    let malformed = || {
+        Rejection::closing(
+            400,
+            "Request line: method, target and HTTP/1.1, one space between",
+        )
+    };
     let mut parts = line.split(|&byte| byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -193,10 +203,16 @@ fn parse_version(version: &[u8]) -> Result<Version, Rejection> {
             if *major == b'1' {
                 Ok(Version::Http11)
             } else {
-                Err(Rejection::closing(505, "Request line: this server speaks HTTP/1.1"))
+                Err(Rejection::closing(
+                    505,
+                    "Request line: this server speaks HTTP/1.1",
+                ))
             }
         }
-        _ => Err(Rejection::closing(400, "Request line: must end in HTTP/1.1")),
+        _ => Err(Rejection::closing(
+            400,
+            "Request line: must end in HTTP/1.1",
+        )),
     }
 }
 
@@ -216,4 +232,4 @@ fn parse_method(method: &[u8]) -> Option<Method> {
 
 #[cfg(test)]
 #[path = "parse_tests.rs"]
-mod tests;
+pub(crate) mod tests;

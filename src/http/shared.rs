@@ -128,7 +128,10 @@ impl HttpShared {
     /// The moment when a wait that begins now has lasted `timeout`. The clock may be
     /// one sweep behind, so one is added: no wait is cut short.
     pub(crate) fn deadline(&self, timeout: Duration) -> Moment {
-        self.now.get().saturating_add(timeout).saturating_add(SWEEP_INTERVAL)
+        self.now
+            .get()
+            .saturating_add(timeout)
+            .saturating_add(SWEEP_INTERVAL)
     }
 }
 
@@ -178,7 +181,10 @@ impl Watch {
         });
         slots.push(Rc::clone(&slot));
         shared.metrics.connections_open.add(1);
-        Self { shared: Rc::clone(shared), slot }
+        Self {
+            shared: Rc::clone(shared),
+            slot,
+        }
     }
 
     /// A wait begins that may last until `deadline`.
@@ -200,7 +206,10 @@ impl Watch {
             return true;
         }
         let mut waker = self.slot.waker.borrow_mut();
-        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        if !waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
             *waker = Some(cx.waker().clone());
         }
         false

@@ -25,8 +25,20 @@ const TOKEN_BYTES: [bool; 256] = {
         table[byte as usize] = byte.is_ascii_alphanumeric()
             || matches!(
                 byte,
-                b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_'
-                    | b'`' | b'|' | b'~'
+                b'!' | b'#'
+                    | b'$'
+                    | b'%'
+                    | b'&'
+                    | b'\''
+                    | b'*'
+                    | b'+'
+                    | b'-'
+                    | b'.'
+                    | b'^'
+                    | b'_'
+                    | b'`'
+                    | b'|'
+                    | b'~'
             );
         byte += 1;
     }
@@ -61,7 +73,12 @@ pub(crate) fn parse(target: &[u8], method: Option<Method>) -> Result<Target, Rej
     let mut escape = None;
     while at < target.len() {
         match target[at] {
-            b'#' => return Err(Rejection::closing(400, "Request target: a fragment is never sent")),
+            b'#' => {
+                return Err(Rejection::closing(
+                    400,
+                    "Request target: a fragment is never sent",
+                ));
+            }
             b'?' if query.is_none() => query = Some(at),
             b'%' if !has_escape(target, at) => {
                 return Err(Rejection::closing(
@@ -102,11 +119,16 @@ fn absolute_form_path(target: &[u8]) -> Result<usize, Rejection> {
     let scheme = [&b"http://"[..], b"https://"]
         .into_iter()
         .find(|scheme| {
-            target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+            target
+                .get(..scheme.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
         })
         .ok_or_else(refused)?;
     let rest = &target[scheme.len()..];
-    let authority_len = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
+    let authority_len = rest
+        .iter()
+        .position(|&byte| byte == b'/')
+        .unwrap_or(rest.len());
     if !is_host(&rest[..authority_len]) {
         return Err(refused());
     }
@@ -124,13 +146,18 @@ pub(crate) fn is_host(host: &[u8]) -> bool {
         let is_address = address.is_some_and(|text| text.parse::<Ipv6Addr>().is_ok());
         (is_address, &bracketed[end + 1..])
     } else {
-        let end = host.iter().position(|&byte| byte == b':').unwrap_or(host.len());
+        let end = host
+            .iter()
+            .position(|&byte| byte == b':')
+            .unwrap_or(host.len());
         (is_registered_name(&host[..end]), &host[end..])
     };
     let port_is_valid = match rest {
         [] | [b':'] => true,
         [b':', digits @ ..] => {
-            let port = std::str::from_utf8(digits).ok().and_then(|text| text.parse::<u16>().ok());
+            let port = std::str::from_utf8(digits)
+                .ok()
+                .and_then(|text| text.parse::<u16>().ok());
             port.is_some() && digits.iter().all(u8::is_ascii_digit)
         }
         _ => false,
@@ -198,7 +225,11 @@ mod tests {
         check("/v1.0/b%61lance?a?b", "/v1.0/b%61lance", true);
         check("/a/../b", "/a/../b", false);
         check("/a//b", "/a//b", false);
-        check("http://wallet.example/v1.0/balance?x=1", "/v1.0/balance", false);
+        check(
+            "http://wallet.example/v1.0/balance?x=1",
+            "/v1.0/balance",
+            false,
+        );
         check("HTTPS://[::1]:9816/", "/", false);
         check("http://127.0.0.1:/x", "/x", false);
         check("http://host", "", false);
@@ -208,10 +239,32 @@ mod tests {
     #[test]
     fn targets_that_are_refused() {
         for target in [
-            "", "v1.0", "*", "**", "/a#b", "/%", "/%4", "/%4g", "/a%2", "/a?%zz", "/a b", "/a\tb",
-            "/ä", "/\u{7f}", "http:/a", "http://", "http:///a", "http://?/a",
-            "http://u@host/a", "http://a,b/c", "http://host:99999/", "http://host:+1/", "ftp://h/a",
-            "host:443", "http://[::1/a", "http://[nonsense]/a",
+            "",
+            "v1.0",
+            "*",
+            "**",
+            "/a#b",
+            "/%",
+            "/%4",
+            "/%4g",
+            "/a%2",
+            "/a?%zz",
+            "/a b",
+            "/a\tb",
+            "/ä",
+            "/\u{7f}",
+            "http:/a",
+            "http://",
+            "http:///a",
+            "http://?/a",
+            "http://u@host/a",
+            "http://a,b/c",
+            "http://host:99999/",
+            "http://host:+1/",
+            "ftp://h/a",
+            "host:443",
+            "http://[::1/a",
+            "http://[nonsense]/a",
         ] {
             let refused = parse(target.as_bytes(), Some(Method::Get)).expect_err(target);
             assert_eq!(refused.status.0, 400, "{target}");
@@ -226,12 +279,40 @@ mod tests {
 
     #[test]
     fn hosts() {
-        for host in ["a", "a.example", "a.example:80", "a:", "127.0.0.1:9816", "[::1]", "[::1]:80", "a_b", "a%20b"] {
+        for host in [
+            "a",
+            "a.example",
+            "a.example:80",
+            "a:",
+            "127.0.0.1:9816",
+            "[::1]",
+            "[::1]:80",
+            "a_b",
+            "a%20b",
+        ] {
             assert!(is_host(host.as_bytes()), "{host}");
         }
         for host in [
-            "", ":80", "a b", "a,b", "a/b", "u@a", "a:b", "a:-1", "a:+1", "a:65536", "a:8 0", "[::1",
-            "[::1]x", "[]", "[1.2.3.4]", "a\\b", "a%2", "a:80:80", "::1", "ä",
+            "",
+            ":80",
+            "a b",
+            "a,b",
+            "a/b",
+            "u@a",
+            "a:b",
+            "a:-1",
+            "a:+1",
+            "a:65536",
+            "a:8 0",
+            "[::1",
+            "[::1]x",
+            "[]",
+            "[1.2.3.4]",
+            "a\\b",
+            "a%2",
+            "a:80:80",
+            "::1",
+            "ä",
         ] {
             assert!(!is_host(host.as_bytes()), "{host}");
         }

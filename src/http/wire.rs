@@ -80,7 +80,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
             if for_request {
                 self.watch.shorten_if_draining();
             }
-            if self.watch.is_expired(cx) { Poll::Ready(Fill::Expired) } else { Poll::Pending }
+            if self.watch.is_expired(cx) {
+                Poll::Ready(Fill::Expired)
+            } else {
+                Poll::Pending
+            }
         })
         .await;
         self.watch.end();
@@ -100,10 +104,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
         if self.output.is_empty() {
             return Ok(());
         }
-        self.watch.begin(self.shared.deadline(self.shared.limits.write_timeout));
+        self.watch
+            .begin(self.shared.deadline(self.shared.limits.write_timeout));
         let sent = poll_fn(|cx| {
-            if let Poll::Ready(sent) =
-                self.output.poll_send(cx, &mut self.io, &self.shared.metrics)
+            if let Poll::Ready(sent) = self
+                .output
+                .poll_send(cx, &mut self.io, &self.shared.metrics)
             {
                 return Poll::Ready(sent.map_err(|_| &self.shared.metrics.connections_failed));
             }
@@ -129,7 +135,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
         if self.flush().await.is_err() {
             return;
         }
-        if poll_fn(|cx| Pin::new(&mut self.io).poll_close(cx)).await.is_err() {
+        if poll_fn(|cx| Pin::new(&mut self.io).poll_close(cx))
+            .await
+            .is_err()
+        {
             return;
         }
         let deadline = self.shared.deadline(self.shared.limits.linger_timeout);
@@ -158,7 +167,12 @@ pub(crate) struct Input {
 
 impl Default for Input {
     fn default() -> Self {
-        Self { bytes: vec![0; READ_BUFFER_BYTES], start: 0, end: 0, was_filled: false }
+        Self {
+            bytes: vec![0; READ_BUFFER_BYTES],
+            start: 0,
+            end: 0,
+            was_filled: false,
+        }
     }
 }
 
@@ -256,5 +270,66 @@ impl Output {
         self.bytes.clear();
         self.bytes.shrink_to(OUTPUT_BYTES_KEPT);
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receive(input: &mut Input, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = input.room();
+            let count = room.len().min(rest.len());
+            room[..count].copy_from_slice(&rest[..count]);
+            input.advance(count);
+            rest = &rest[count..];
+        }
+    }
+
+    #[test]
+    fn the_read_buffer_grows_with_what_it_must_hold_and_shrinks_back() {
+        let mut input = Input::default();
+        let bytes: Vec<u8> = (0..80_000_u32)
+            .map(|number| number.to_le_bytes()[0])
+            .collect();
+        receive(&mut input, &bytes);
+        assert_eq!(input.bytes(), bytes);
+        assert!(input.bytes.len() <= 2 * bytes.len());
+        input.consume(80_000);
+        assert_eq!(input.bytes.len(), READ_BUFFER_BYTES);
+    }
+
+    #[test]
+    fn small_requests_never_grow_the_read_buffer() {
+        let mut input = Input::default();
+        for _ in 0..1_000 {
+            receive(&mut input, &[1; 700]);
+            input.consume(300);
+            receive(&mut input, &[2; 300]);
+            input.consume(700);
+        }
+        assert_eq!(input.bytes.len(), READ_BUFFER_BYTES);
+    }
+
+    #[test]
+    fn a_busy_pipeline_gets_the_kept_size_and_no_more() {
+        let mut input = Input::default();
+        for _ in 0..100 {
+            let room = input.room().len();
+            input.advance(room);
+            input.consume(input.bytes().len() - 100);
+        }
+        assert_eq!(input.bytes.len(), READ_BUFFER_KEPT_BYTES);
+    }
+
+    #[test]
+    fn a_gap_closes() {
+        let mut input = Input::default();
+        receive(&mut input, b"skip|head|gap|tail");
+        input.consume(5);
+        input.remove(5..9);
+        assert_eq!(input.bytes(), b"head|tail");
     }
 }
