@@ -3,7 +3,7 @@
 //! All sockets are made by [`bind_all`] before any shard runs, so that a port that is
 //! taken is one clear error. Each shard then runs, on its executor,
 //!
-//! ```ignore
+//! ```text
 //! let shared = HttpShared::new(limits, metrics, drain, seats);
 //! listener::serve(vec![socket], service, shared).await?;
 //! ```

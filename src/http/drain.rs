@@ -34,7 +34,7 @@ impl Drain {
     }
 
     /// Waits for it.
-    pub async fn started(&self) {
+    pub fn started(&self) -> impl Future<Output = ()> + '_ {
         poll_fn(|cx| {
             let mut waiting = self.waiting.lock();
             // Looked at under the lock: an order that comes later finds the waker.
@@ -46,7 +46,6 @@ impl Drain {
             }
             Poll::Pending
         })
-        .await;
     }
 }
 

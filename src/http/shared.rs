@@ -98,8 +98,8 @@ impl HttpShared {
     }
 
     /// Waits until no connection is open.
-    pub async fn closed(&self) {
-        poll_fn(|cx| self.poll_watch(cx, self.connections() == 0)).await;
+    pub fn closed(&self) -> impl Future<Output = ()> + '_ {
+        poll_fn(|cx| self.poll_watch(cx, self.connections() == 0))
     }
 
     /// How many connections are open.
