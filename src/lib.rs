@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod http;
+pub mod listener;
 pub mod logging;
 pub mod preflight;
 pub mod server;

@@ -2,9 +2,33 @@
 //!
 //! Nothing here knows the wallet: the service decides what exists and what an
 //! answer's body says, this module decides what a well-formed request is.
+//!
+//! `parse`, `fields`, `target` and `body` turn bytes into requests, `encode` turns
+//! answers into bytes; none of them waits. `connection` is the loop around them, `wire`
+//! its buffers and waits, `shared` what the connections of a shard have in common.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+
+pub mod body;
+pub mod connection;
+mod encode;
+pub mod fields;
+pub mod limits;
+pub mod metrics;
+pub mod parse;
+mod seats;
+mod shared;
+mod target;
+#[cfg(test)]
+mod testing;
+mod wire;
+
+pub use connection::serve_connection;
+pub use limits::Limits;
+pub use metrics::HttpMetrics;
+pub use seats::{Seat, Seats};
+pub use shared::HttpShared;
 
 /// Methods that RFC 9110 names; any other token is answered 501 by the parser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +109,20 @@ pub struct Rejection {
     pub retry_after: Option<u32>,
     /// Whether the framing is in doubt, so that the connection must close.
     pub close: bool,
+}
+
+impl Rejection {
+    /// One that leaves the framing in doubt.
+    #[must_use]
+    pub const fn closing(status: u16, description: &'static str) -> Self {
+        Self {
+            status: Status(status),
+            description: Cow::Borrowed(description),
+            allow: None,
+            retry_after: None,
+            close: true,
+        }
+    }
 }
 
 /// What answers requests. One per shard; not shared between threads.

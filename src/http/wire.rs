@@ -1,0 +1,335 @@
+//! One connection's bytes: what was read and not yet used, what was answered and not
+//! yet sent, and the waits for both.
+
+use std::future::poll_fn;
+use std::io;
+use std::ops::Range;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use futures_lite::{AsyncRead, AsyncWrite};
+
+use super::limits::{
+    LINGER_BYTES_MAX, OUTPUT_BYTES_KEPT, READ_BUFFER_BYTES, READ_BUFFER_KEPT_BYTES,
+};
+use super::metrics::HttpMetrics;
+use super::shared::{HttpShared, Moment, Watch};
+
+/// How a wait for bytes ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fill {
+    /// Some came.
+    Bytes(usize),
+    /// None will come any more.
+    End,
+    /// None came in time.
+    Expired,
+    /// The connection is gone, or its client does not read.
+    Broken,
+}
+
+/// The connection is gone, or its client does not read: nothing can be said any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Broken;
+
+/// A stream with its buffers and its deadline.
+#[derive(Debug)]
+pub(crate) struct Wire<IO> {
+    pub(crate) io: IO,
+    pub(crate) input: Input,
+    pub(crate) output: Output,
+    /// Whether the task has given way since this was last cleared.
+    pub(crate) has_waited: bool,
+    shared: Rc<HttpShared>,
+    watch: Watch,
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
+    pub(crate) fn new(io: IO, shared: &Rc<HttpShared>) -> Self {
+        Self {
+            io,
+            input: Input::default(),
+            output: Output::default(),
+            has_waited: false,
+            shared: Rc::clone(shared),
+            watch: Watch::new(shared),
+        }
+    }
+
+    /// Waits for more bytes until `deadline`. Whatever is unsent goes out first: the
+    /// client may wait for it before it sends more. A wait `for_request` ends early when
+    /// the shard drains.
+    pub(crate) async fn fill(&mut self, deadline: Moment, for_request: bool) -> Fill {
+        if self.flush().await.is_err() {
+            return Fill::Broken;
+        }
+        self.watch.begin(deadline);
+        let fill = poll_fn(|cx| {
+            let room = self.input.room();
+            match Pin::new(&mut self.io).poll_read(cx, room) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Fill::End),
+                Poll::Ready(Ok(count)) => return Poll::Ready(Fill::Bytes(count)),
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {
+                    cx.waker().wake_by_ref();
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Fill::Broken),
+                Poll::Pending => {}
+            }
+            self.has_waited = true;
+            if for_request {
+                self.watch.shorten_if_draining();
+            }
+            if self.watch.is_expired(cx) {
+                Poll::Ready(Fill::Expired)
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        self.watch.end();
+        match fill {
+            Fill::Bytes(count) => {
+                self.input.advance(count);
+                self.shared.metrics.bytes_in.add(count as u64);
+            }
+            Fill::Broken => self.shared.metrics.connections_failed.add(1),
+            Fill::End | Fill::Expired => {}
+        }
+        fill
+    }
+
+    /// Sends all that is unsent.
+    pub(crate) async fn flush(&mut self) -> Result<(), Broken> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        self.watch
+            .begin(self.shared.deadline(self.shared.limits.write_timeout));
+        let sent = poll_fn(|cx| {
+            if let Poll::Ready(sent) = self
+                .output
+                .poll_send(cx, &mut self.io, &self.shared.metrics)
+            {
+                return Poll::Ready(sent.map_err(|_| &self.shared.metrics.connections_failed));
+            }
+            self.has_waited = true;
+            if self.watch.is_expired(cx) {
+                return Poll::Ready(Err(&self.shared.metrics.timeouts_write));
+            }
+            Poll::Pending
+        })
+        .await;
+        self.watch.end();
+        sent.map_err(|reason| {
+            reason.add(1);
+            Broken
+        })
+    }
+
+    /// Closes so that the last answer arrives: says that nothing follows, then swallows
+    /// what the client still sends, within limits. Closing a socket with unread bytes
+    /// resets the connection, and the reset may overtake the answer
+    /// (RFC 9112 section 9.6).
+    pub(crate) async fn linger(mut self) {
+        if self.flush().await.is_err() {
+            return;
+        }
+        if poll_fn(|cx| Pin::new(&mut self.io).poll_close(cx))
+            .await
+            .is_err()
+        {
+            return;
+        }
+        let deadline = self.shared.deadline(self.shared.limits.linger_timeout);
+        let mut swallowed = 0;
+        while swallowed < LINGER_BYTES_MAX {
+            self.input.clear();
+            match self.fill(deadline, false).await {
+                Fill::Bytes(count) => swallowed += count,
+                Fill::Expired => return self.shared.metrics.timeouts_linger.add(1),
+                Fill::End | Fill::Broken => return,
+            }
+        }
+    }
+}
+
+/// Bytes that were read and not yet used. Its memory grows as far as a request needs,
+/// and only as fast as the client sends.
+#[derive(Debug)]
+pub(crate) struct Input {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Whether the last read took all the room it was given, so that there is more.
+    was_filled: bool,
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Self {
+            bytes: vec![0; READ_BUFFER_BYTES],
+            start: 0,
+            end: 0,
+            was_filled: false,
+        }
+    }
+}
+
+impl Input {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.end]
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// Forgets the first `count` bytes.
+    pub(crate) fn consume(&mut self, count: usize) {
+        assert!(count <= self.end - self.start);
+        self.start += count;
+        if self.is_empty() {
+            self.clear();
+        }
+    }
+
+    /// Forgets a range of bytes in the middle.
+    pub(crate) fn remove(&mut self, gap: Range<usize>) {
+        let (start, end) = (self.start + gap.start, self.start + gap.end);
+        self.bytes.copy_within(end..self.end, start);
+        self.end -= end - start;
+    }
+
+    /// Forgets all, and gives back what an exceptional request needed.
+    pub(crate) fn clear(&mut self) {
+        (self.start, self.end) = (0, 0);
+        if self.bytes.len() > READ_BUFFER_KEPT_BYTES {
+            self.bytes = vec![0; READ_BUFFER_BYTES];
+        }
+    }
+
+    /// Where the next bytes go: a quarter of the buffer at least, so that a read is
+    /// worth its system call.
+    fn room(&mut self) -> &mut [u8] {
+        let wanted = self.bytes.len() / 4;
+        if self.bytes.len() - self.end < wanted && self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        let is_hungry = self.was_filled && self.bytes.len() < READ_BUFFER_KEPT_BYTES;
+        if is_hungry || self.bytes.len() - self.end < wanted {
+            self.bytes.resize(self.bytes.len() * 2, 0);
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    fn advance(&mut self, count: usize) {
+        assert!(count <= self.bytes.len() - self.end);
+        self.end += count;
+        self.was_filled = self.end == self.bytes.len();
+    }
+}
+
+/// Answers that are not sent yet.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    /// What to append answers to.
+    pub(crate) bytes: Vec<u8>,
+    sent: usize,
+}
+
+impl Output {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Sends until all is sent.
+    pub(crate) fn poll_send<IO: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut IO,
+        metrics: &HttpMetrics,
+    ) -> Poll<io::Result<()>> {
+        while self.sent < self.bytes.len() {
+            match ready!(Pin::new(&mut *io).poll_write(cx, &self.bytes[self.sent..])) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(count) => {
+                    self.sent += count;
+                    metrics.bytes_out.add(count as u64);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        self.sent = 0;
+        self.bytes.clear();
+        self.bytes.shrink_to(OUTPUT_BYTES_KEPT);
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receive(input: &mut Input, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = input.room();
+            let count = room.len().min(rest.len());
+            room[..count].copy_from_slice(&rest[..count]);
+            input.advance(count);
+            rest = &rest[count..];
+        }
+    }
+
+    #[test]
+    fn the_read_buffer_grows_with_what_it_must_hold_and_shrinks_back() {
+        let mut input = Input::default();
+        let bytes: Vec<u8> = (0..80_000_u32)
+            .map(|number| number.to_le_bytes()[0])
+            .collect();
+        receive(&mut input, &bytes);
+        assert_eq!(input.bytes(), bytes);
+        assert!(input.bytes.len() <= 2 * bytes.len());
+        input.consume(80_000);
+        assert_eq!(input.bytes.len(), READ_BUFFER_BYTES);
+    }
+
+    #[test]
+    fn small_requests_never_grow_the_read_buffer() {
+        let mut input = Input::default();
+        for _ in 0..1_000 {
+            receive(&mut input, &[1; 700]);
+            input.consume(300);
+            receive(&mut input, &[2; 300]);
+            input.consume(700);
+        }
+        assert_eq!(input.bytes.len(), READ_BUFFER_BYTES);
+    }
+
+    #[test]
+    fn a_busy_pipeline_gets_the_kept_size_and_no_more() {
+        let mut input = Input::default();
+        for _ in 0..100 {
+            let room = input.room().len();
+            input.advance(room);
+            input.consume(input.bytes().len() - 100);
+        }
+        assert_eq!(input.bytes.len(), READ_BUFFER_KEPT_BYTES);
+    }
+
+    #[test]
+    fn a_gap_closes() {
+        let mut input = Input::default();
+        receive(&mut input, b"skip|head|gap|tail");
+        input.consume(5);
+        input.remove(5..9);
+        assert_eq!(input.bytes(), b"head|tail");
+    }
+}

@@ -1,0 +1,290 @@
+//! Listening: one socket for each shard on one address, and the loop that accepts.
+//!
+//! All sockets are made by [`bind_all`] before any shard runs, so that a port that is
+//! taken is one clear error. Each shard then runs, on its executor,
+//!
+//! ```text
+//! let shared = HttpShared::new(limits, metrics, seats);
+//! listener::serve(vec![socket], service, shared, stop).await?;
+//! ```
+//!
+//! which returns when the shard has drained: once the future `stop` is ready the accept
+//! loop ends, and `serve` returns when its last connection is closed. Dropping `serve`
+//! instead stops accepting, leaves connections to the executor and is no drain.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, TcpListener as Queue};
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant, SystemTime};
+
+use futures_lite::future;
+use glommio::Task;
+use glommio::net::{TcpListener, TcpStream};
+use glommio::timer::sleep;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::http::connection::{refuse_connection, serve_connection};
+use crate::http::limits::SWEEP_INTERVAL;
+use crate::http::{HttpShared, Service};
+
+/// Connections that wait to be accepted, per shard: what 10,000 clients that connect at
+/// once need while the shard is busy for a few milliseconds. The kernel caps it at
+/// `net.core.somaxconn`, which is 4096 by default.
+const BACKLOG: i32 = 4_096;
+
+/// Connections accepted in one go before those that are open get a turn: at some 20 µs
+/// each that is a fraction of the executor's 1 ms.
+const ACCEPTS_PER_TURN_MAX: usize = 32;
+
+/// The pause when accepting fails for want of a resource: it comes back when
+/// connections close, and trying at once would only burn the core that closes them.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Connections per shard that are being told 503. Each holds a file descriptor for up
+/// to the linger timeout, so under a flood the others are dropped untold.
+const REFUSALS_MAX: usize = 64;
+
+/// Why nobody can connect.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Somebody else listens there.
+    #[error("listen on {address}: another server has this port; stop it or choose another port")]
+    Taken {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+    /// Anything else, such as an address that is not this machine's.
+    #[error("listen on {address}")]
+    Failed {
+        /// What was asked for.
+        address: SocketAddr,
+        /// What the kernel said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The listening sockets of one address.
+#[derive(Debug)]
+pub struct Bound {
+    /// With the port that the kernel chose, if 0 was asked for.
+    pub address: SocketAddr,
+    /// One for each shard. The kernel spreads new connections over them.
+    pub sockets: Vec<OwnedFd>,
+}
+
+/// Binds one socket for each shard, all listening on return.
+///
+/// # Errors
+/// [`ListenError::Taken`] when another process listens there, even one of the same user
+/// that would let us share its port.
+pub fn bind_all(address: SocketAddr, shards: usize) -> Result<Bound, ListenError> {
+    let fail = |source: io::Error| match source.kind() {
+        io::ErrorKind::AddrInUse => ListenError::Taken { address, source },
+        _ => ListenError::Failed { address, source },
+    };
+    // SO_REUSEPORT lets every process of this user join in silence, and the kernel would
+    // give it a share of our connections. Without it the kernel tells.
+    if address.port() != 0 {
+        bind(address, false).map_err(fail)?;
+    }
+    let mut actual = address;
+    let mut sockets = Vec::with_capacity(shards);
+    for _ in 0..shards {
+        let socket = bind(actual, true).map_err(fail)?;
+        socket.listen(BACKLOG).map_err(fail)?;
+        let bound = socket.local_addr().map_err(fail)?;
+        actual = bound.as_socket().expect("a TCP socket has an IP address");
+        sockets.push(OwnedFd::from(socket));
+    }
+    Ok(Bound {
+        address: actual,
+        sockets,
+    })
+}
+
+fn bind(address: SocketAddr, is_shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // So that connections of a former process in TIME_WAIT do not count as listeners.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(is_shared)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Serves one shard until it has drained after `stop`: accepts on its sockets, most
+/// often one. To be called once for each `shared`, on the executor of its shard.
+///
+/// # Errors
+/// Only before it serves, when no file descriptors are left.
+pub async fn serve<S: Service + 'static>(
+    sockets: Vec<OwnedFd>,
+    service: Rc<S>,
+    shared: Rc<HttpShared>,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let acceptor = Rc::new(Acceptor {
+        service,
+        shared,
+        refusals: Cell::new(0),
+    });
+    let mut loops: Vec<Task<()>> = Vec::with_capacity(sockets.len());
+    for socket in sockets {
+        let queue = Queue::from(socket.try_clone()?);
+        loops.push(glommio::spawn_local(
+            Rc::clone(&acceptor).accept_all(own(socket), queue),
+        ));
+    }
+    let shared = &acceptor.shared;
+    let sweeper = glommio::spawn_local(sweep(Rc::clone(shared)));
+    stop.await;
+    shared.begin_drain();
+    for accepting in loops {
+        accepting.await;
+    }
+    shared.closed().await;
+    sweeper.cancel().await;
+    Ok(())
+}
+
+#[allow(unsafe_code)]
+fn own(socket: OwnedFd) -> TcpListener {
+    // SAFETY: the descriptor is a listening socket, and it is given up here, so the
+    // listener is its only owner.
+    unsafe { TcpListener::from_raw_fd(socket.into_raw_fd()) }
+}
+
+/// Looks at the deadlines of all connections, again and again.
+async fn sweep(shared: Rc<HttpShared>) {
+    let mut last = Instant::now();
+    loop {
+        sleep(SWEEP_INTERVAL).await;
+        let now = Instant::now();
+        shared.sweep(now - last, SystemTime::now());
+        last = now;
+    }
+}
+
+struct Acceptor<S> {
+    service: Rc<S>,
+    shared: Rc<HttpShared>,
+    /// Connections that are being told 503.
+    refusals: Cell<usize>,
+}
+
+impl<S: Service + 'static> Acceptor<S> {
+    async fn accept_all(self: Rc<Self>, listener: TcpListener, queue: Queue) {
+        let mut in_a_row = 0;
+        let mut is_failing = false;
+        loop {
+            let accepted = poll_fn(|cx| {
+                if self.shared.poll_draining(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
+                let accepted = listener.poll_accept(cx);
+                if accepted.is_pending() {
+                    in_a_row = 0;
+                }
+                accepted.map(Some)
+            });
+            match accepted.await {
+                None => break,
+                Some(Ok(stream)) => {
+                    is_failing = false;
+                    self.admit(stream);
+                }
+                Some(Err(error)) => {
+                    let error = io::Error::from(error);
+                    self.shared.metrics.accept_errors.add(1);
+                    if !is_of_connection(&error) {
+                        // Once for each time of need, not for each attempt.
+                        if !std::mem::replace(&mut is_failing, true) {
+                            tracing::warn!(%error, "cannot accept connections, trying again");
+                        }
+                        sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+            in_a_row += 1;
+            if in_a_row >= ACCEPTS_PER_TURN_MAX {
+                in_a_row = 0;
+                future::yield_now().await;
+            }
+        }
+        // Closing the socket resets what waits in its queue: accept that first. The ring
+        // may hold one, the queue has the others.
+        if let Some(Ok(stream)) = future::poll_once(listener.accept()).await {
+            self.admit(stream);
+        }
+        while let Ok((stream, _)) = queue.accept() {
+            self.admit(own_stream(stream));
+        }
+    }
+
+    fn admit(self: &Rc<Self>, stream: TcpStream) {
+        let metrics = &self.shared.metrics;
+        metrics.connections_accepted.add(1);
+        // Both fail only for a client that is gone already.
+        let (Ok(peer), Ok(())) = (stream.peer_addr(), stream.set_nodelay(true)) else {
+            metrics.connections_failed.add(1);
+            return;
+        };
+        let this = Rc::clone(self);
+        if let Some(seat) = self.shared.seats.take() {
+            glommio::spawn_local(async move {
+                let peer = peer.ip().to_canonical();
+                serve_connection(stream, peer, &*this.service, &this.shared).await;
+                drop(seat);
+            })
+            .detach();
+        } else if self.refusals.get() < REFUSALS_MAX {
+            metrics.connections_refused_full.add(1);
+            self.refusals.set(self.refusals.get() + 1);
+            glommio::spawn_local(async move {
+                refuse_connection(stream, &*this.service, &this.shared).await;
+                this.refusals.set(this.refusals.get() - 1);
+            })
+            .detach();
+        } else {
+            metrics.connections_refused_flood.add(1);
+        }
+    }
+}
+
+/// Whether a failure belongs to the one connection that was to be accepted (accept(2)),
+/// so that the next attempt may well succeed.
+fn is_of_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+    )
+}
+
+#[allow(unsafe_code)]
+fn own_stream(stream: std::net::TcpStream) -> TcpStream {
+    // SAFETY: the descriptor is a connected socket, and it is given up here, so the
+    // stream is its only owner.
+    unsafe { TcpStream::from_raw_fd(stream.into_raw_fd()) }
+}
+
+#[cfg(test)]
+#[path = "listener_tests.rs"]
+mod tests;

@@ -1,0 +1,209 @@
+//! Listening as facts, over real sockets.
+
+use std::io::{Read, Write};
+use std::net::TcpStream as Client;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use glommio::LocalExecutorBuilder;
+
+use super::*;
+use crate::http::{Answer, HttpMetrics, Limits, Rejection, Request, RequestHead, Seats};
+
+fn any_port() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+#[test]
+fn all_sockets_listen_on_the_port_that_the_first_one_got() {
+    let bound = bind_all(any_port(), 3).unwrap();
+    assert_eq!(bound.sockets.len(), 3);
+    for socket in &bound.sockets {
+        let queue = Queue::from(socket.try_clone().unwrap());
+        assert_eq!(queue.local_addr().unwrap(), bound.address);
+    }
+    assert_ne!(bound.address.port(), 0);
+    Client::connect(bound.address).unwrap();
+}
+
+#[test]
+fn a_taken_port_is_one_clear_error() {
+    let bound = bind_all(any_port(), 2).unwrap();
+    let error = bind_all(bound.address, 2).expect_err("the first server listens there");
+    assert!(matches!(error, ListenError::Taken { .. }), "{error:?}");
+    assert!(
+        error.to_string().contains(&bound.address.to_string()),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_port_is_free_again_when_its_server_is_gone() {
+    let address = bind_all(any_port(), 2).unwrap().address;
+    assert_eq!(bind_all(address, 2).unwrap().address, address);
+}
+
+#[test]
+fn an_address_of_another_machine_is_an_error() {
+    let error = bind_all(SocketAddr::from(([192, 0, 2, 1], 0)), 1).expect_err("not ours");
+    assert!(matches!(error, ListenError::Failed { .. }), "{error:?}");
+}
+
+/// Answers with the address of its client.
+struct Peer;
+
+impl Service for Peer {
+    type Session = ();
+
+    fn check_head(&self, _: &RequestHead<'_>) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    async fn call(&self, (): &mut (), request: Request<'_>, body: &mut Vec<u8>) -> Answer {
+        body.extend_from_slice(request.peer.to_string().as_bytes());
+        Answer::OK
+    }
+
+    fn write_rejection(&self, rejection: &Rejection, body: &mut Vec<u8>) {
+        body.extend_from_slice(rejection.description.as_bytes());
+    }
+}
+
+/// Ready soon after the flag is raised.
+async fn raised(flag: Arc<AtomicBool>) {
+    while !flag.load(Ordering::Acquire) {
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+struct Server {
+    address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    metrics: Arc<HttpMetrics>,
+    shard: JoinHandle<()>,
+}
+
+/// One shard with an executor of its own.
+fn serve_one_shard(max_connections: usize) -> Server {
+    let Bound { address, sockets } = bind_all(any_port(), 1).unwrap();
+    let stop = Arc::new(AtomicBool::default());
+    let metrics = Arc::new(HttpMetrics::default());
+    let (its_stop, its_metrics) = (Arc::clone(&stop), Arc::clone(&metrics));
+    let shard = std::thread::spawn(move || {
+        let executor = LocalExecutorBuilder::default()
+            .io_memory(64 << 10)
+            .make()
+            .unwrap();
+        executor.run(async move {
+            let seats = Arc::new(Seats::new(max_connections));
+            let shared = HttpShared::new(Limits::default(), its_metrics, seats);
+            serve(sockets, Rc::new(Peer), shared, raised(its_stop))
+                .await
+                .unwrap();
+        });
+    });
+    Server {
+        address,
+        stop,
+        metrics,
+        shard,
+    }
+}
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+fn connect(server: &Server) -> Client {
+    let client = Client::connect(server.address).unwrap();
+    // Far beyond what an answer takes, so that a failure is no hang.
+    client
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    client
+}
+
+/// Sends a request and reads its answer, whose body is `body`.
+fn ask(client: &mut Client, body: &str) -> String {
+    client.write_all(GET).unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(body.as_bytes()) {
+        let mut piece = [0; 1_024];
+        let count = client.read(&mut piece).unwrap();
+        assert!(count > 0, "{}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&piece[..count]);
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+#[test]
+fn a_shard_serves_and_drains() {
+    let server = serve_one_shard(100);
+    let mut clients: Vec<Client> = (0..20).map(|_| connect(&server)).collect();
+    for _ in 0..3 {
+        for client in &mut clients {
+            let answer = ask(client, "\r\n\r\n127.0.0.1");
+            assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        }
+    }
+    assert_eq!(server.metrics.connections_accepted.get(), 20);
+    assert_eq!(server.metrics.requests.get(), 60);
+    server.stop.store(true, Ordering::Release);
+    for client in &mut clients {
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).unwrap();
+        assert!(rest.is_empty());
+    }
+    server.shard.join().unwrap();
+    assert_eq!(server.metrics.connections_open.get(), 0);
+    Client::connect(server.address).expect_err("nobody listens any more");
+}
+
+#[test]
+fn who_waits_in_the_queue_of_a_draining_shard_is_answered() {
+    let Bound { address, sockets } = bind_all(any_port(), 1).unwrap();
+    let mut waiting: Vec<Client> = (0..5).map(|_| Client::connect(address).unwrap()).collect();
+    for client in &mut waiting {
+        client
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        client.write_all(GET).unwrap();
+    }
+    let shard = std::thread::spawn(move || {
+        let executor = LocalExecutorBuilder::default()
+            .io_memory(64 << 10)
+            .make()
+            .unwrap();
+        executor.run(async move {
+            let seats = Arc::new(Seats::new(100));
+            let metrics = Arc::new(HttpMetrics::default());
+            let shared = HttpShared::new(Limits::default(), metrics, seats);
+            serve(sockets, Rc::new(Peer), shared, std::future::ready(()))
+                .await
+                .unwrap();
+        });
+    });
+    for mut client in waiting {
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+    }
+    shard.join().unwrap();
+}
+
+#[test]
+fn a_connection_beyond_the_seats_hears_503() {
+    let server = serve_one_shard(1);
+    let mut first = connect(&server);
+    ask(&mut first, "127.0.0.1");
+    let mut second = connect(&server);
+    second.write_all(GET).unwrap();
+    let mut answer = String::new();
+    second.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert_eq!(server.metrics.connections_refused_full.get(), 1);
+    ask(&mut first, "127.0.0.1");
+    drop((first, second));
+    server.stop.store(true, Ordering::Release);
+    server.shard.join().unwrap();
+}
