@@ -1,3 +1,87 @@
-//! Benchmarks of purser.
+//! `purser-bench`: how fast purser is, beside a floor measured in the same run.
+//!
+//! Absolute numbers say as much about the machine as about the server. So every
+//! table has a row for a server that does nothing, taken round by round between the
+//! others, and every row has its ratio to it.
 
-fn main() {}
+mod client;
+mod floor;
+mod histogram;
+mod process;
+mod report;
+mod request;
+mod rows;
+mod servers;
+mod whole;
+mod wire;
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use clap::{Parser, Subcommand};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// How fast purser is, beside a floor measured in the same run.
+#[derive(Parser, Debug)]
+#[command(
+    version,
+    after_help = "Example:\n  purser-bench macro --rounds 3 --json rounds.json"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the floor: a server on one thread that answers every request with the same bytes.
+    #[command(after_help = "Example:\n  purser-bench floor --listen 127.0.0.1:9900 --cpu 0")]
+    Floor {
+        /// Where to listen; port 0 takes a free one.
+        #[arg(long, default_value = "127.0.0.1:9900", value_name = "ADDR")]
+        listen: SocketAddr,
+        /// Stay on this CPU.
+        #[arg(long, value_name = "N")]
+        cpu: Option<process::CpuList>,
+    },
+    /// Load whole servers, the floor and purser, and print one table.
+    #[command(after_help = "Examples:\n  purser-bench macro\n  \
+                      purser-bench macro --rows floor,balance --rate 20000 --seconds 10")]
+    Macro(whole::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    // Every connection is a file; the usual soft limit is 1,024.
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < hard {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    }
+    match cli.command {
+        Command::Floor { listen, cpu } => {
+            if let Some(cpu) = &cpu {
+                process::pin_this_thread(cpu)?;
+            }
+            let mut floor = floor::Floor::bind(listen)?;
+            writeln!(
+                std::io::stdout().lock(),
+                "listening on {}",
+                floor.address()?
+            )?;
+            floor.serve()
+        }
+        Command::Macro(options) => whole::run(&options),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,130 @@
+//! What the table's rows are: which server, how many shards, which requests go where.
+
+use clap::ValueEnum;
+
+use crate::client::Target;
+use crate::request::{DemoAccount, Request};
+use crate::servers::{self, Server};
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Row {
+    /// The server that does nothing, asked for balances.
+    Floor,
+    /// Balances from one shard: every request meets its owner, no hop.
+    Balance,
+    /// Redeems from one shard, each with a token made for it.
+    Redeem,
+    /// Balances from two shards on the same CPUs, each asked on its owner's port.
+    #[value(name = "balance-2-own")]
+    Balance2Own,
+    /// Balances from two shards on the same CPUs, each asked on the other shard's
+    /// port: one hop there and one back.
+    #[value(name = "balance-2-hop")]
+    Balance2Hop,
+}
+
+/// Which server a row needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Floor,
+    Purser { shards: u16 },
+}
+
+impl Row {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Floor,
+        Self::Balance,
+        Self::Redeem,
+        Self::Balance2Own,
+        Self::Balance2Hop,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Balance => "balance, 1 shard",
+            Self::Redeem => "redeem, 1 shard",
+            Self::Balance2Own => "balance, 2 shards, own",
+            Self::Balance2Hop => "balance, 2 shards, hop",
+        }
+    }
+
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Self::Floor => Kind::Floor,
+            Self::Balance | Self::Redeem => Kind::Purser { shards: 1 },
+            Self::Balance2Own | Self::Balance2Hop => Kind::Purser { shards: 2 },
+        }
+    }
+
+    /// The ports to connect to and what to send there.
+    pub(crate) fn targets(self, server: &Server, now_ms: u64) -> anyhow::Result<Vec<Target>> {
+        let target = |address, requests| Target { address, requests };
+        match self {
+            Self::Floor => {
+                let accounts = floor_accounts();
+                let requests = all(&accounts, |account| Request::balance(account, now_ms))?;
+                Ok(vec![target(server.address, requests)])
+            }
+            Self::Balance => {
+                let requests = all(&server.accounts, |account| {
+                    Request::balance(account, now_ms)
+                })?;
+                Ok(vec![target(server.address, requests)])
+            }
+            Self::Redeem => {
+                let requests = all(&server.accounts, |account| Request::redeem(account, now_ms))?;
+                Ok(vec![target(server.address, requests)])
+            }
+            Self::Balance2Own | Self::Balance2Hop => {
+                let shards = server.shard_addresses.len();
+                let hops = usize::from(self == Self::Balance2Hop);
+                let mut targets: Vec<Target> = server
+                    .shard_addresses
+                    .iter()
+                    .map(|&address| target(address, Vec::new()))
+                    .collect();
+                for account in &server.accounts {
+                    let owner = servers::owner_of(account, shards as u16)?;
+                    targets[(owner + hops) % shards]
+                        .requests
+                        .push(Request::balance(account, now_ms)?);
+                }
+                Ok(targets)
+            }
+        }
+    }
+}
+
+fn all(
+    accounts: &[DemoAccount],
+    request: impl Fn(&DemoAccount) -> anyhow::Result<Request>,
+) -> anyhow::Result<Vec<Request>> {
+    accounts.iter().map(request).collect()
+}
+
+/// As many players as the demo has, so that the client works as hard on either server.
+fn floor_accounts() -> Vec<DemoAccount> {
+    (1..=1_000)
+        .map(|number| DemoAccount {
+            operator_account_id: format!("demo/player-{number}"),
+            session_key: "00000000-0000-8000-8000-000000000000".to_owned(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_shards_share_the_demo_players_and_every_request_has_its_place() {
+        let accounts = floor_accounts();
+        let owned_by_0 = accounts
+            .iter()
+            .filter(|account| servers::owner_of(account, 2).unwrap() == 0)
+            .count();
+        assert!((400..600).contains(&owned_by_0), "{owned_by_0}");
+    }
+}
