@@ -17,6 +17,7 @@ mod wire;
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -50,8 +51,18 @@ enum Command {
     Macro(whole::Options),
 }
 
-fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // With a closed standard error the exit status still says it.
+            let _ = writeln!(std::io::stderr().lock(), "purser-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
     // Every connection is a file; the usual soft limit is 1,024.
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     if soft < hard {

@@ -68,6 +68,10 @@ pub(crate) fn start_purser(
     let data_dir = directory.path().join("data");
     let base = free_ports(2 + shards)?;
     let (address, admin, shard_base) = (local(base), local(base + 1), base + 2);
+    // The child starts in its own directory, where a relative path would lead elsewhere.
+    let binary = binary
+        .canonicalize()
+        .with_context(|| format!("find {}", binary.display()))?;
     let mut command = Command::new(binary);
     // What the caller's environment says of purser is not what we measure.
     for (name, _) in std::env::vars_os() {

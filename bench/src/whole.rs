@@ -20,9 +20,10 @@ use crate::servers;
 /// Options of `purser-bench macro`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// The server to measure.
-    #[arg(long, value_name = "FILE", default_value = "target/release/purser")]
-    purser: PathBuf,
+    /// The server to measure; the `purser` beside this program when left out, so
+    /// target/release/purser after `cargo build --release`.
+    #[arg(long, value_name = "FILE")]
+    purser: Option<PathBuf>,
     /// Rows of the table; all when left out.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "ROW,...")]
     rows: Vec<Row>,
@@ -62,10 +63,11 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let rows = options.rows();
     let needs_purser = rows.iter().any(|row| row.kind() != Kind::Floor);
-    if needs_purser && !options.purser.is_file() {
+    let purser = options.purser()?;
+    if needs_purser && !purser.is_file() {
         bail!(
             "no server at {}: build it with `cargo build --release` or name it with --purser",
-            options.purser.display()
+            purser.display()
         );
     }
     if cfg!(debug_assertions) {
@@ -135,6 +137,13 @@ impl Options {
         Row::ALL.into_iter().filter(asked).collect()
     }
 
+    fn purser(&self) -> anyhow::Result<PathBuf> {
+        match &self.purser {
+            Some(path) => Ok(path.clone()),
+            None => Ok(std::env::current_exe()?.with_file_name("purser")),
+        }
+    }
+
     fn load(&self) -> Load {
         Load {
             connections: self.connections as usize,
@@ -168,7 +177,7 @@ fn run_kind(
     let server = match kind {
         Kind::Floor => servers::start_floor(&options.server_cpus, data_root)?,
         Kind::Purser { shards } => {
-            servers::start_purser(&options.purser, shards, &options.server_cpus, data_root)?
+            servers::start_purser(&options.purser()?, shards, &options.server_cpus, data_root)?
         }
     };
     let load = options.load();
