@@ -1,0 +1,41 @@
+# Recipes for people; `just` alone lists them. Each is one or two commands that you
+# can type as well.
+
+# List the recipes.
+default:
+    @just --list
+
+# All tests, as the README has it.
+test *args:
+    cargo test --workspace {{ args }}
+
+# Everything that a change must pass.
+ci:
+    .ci/run
+
+# The server with demo data on 127.0.0.1:9816.
+run *args:
+    cargo run --release -- serve --demo {{ args }}
+
+# The server beside the floor: one table; `just bench --rounds 2 --seconds 2` for a glance.
+bench *args:
+    cargo build --release --workspace
+    cargo run --release -p purser-bench -- macro {{ args }}
+
+# Every interleaving of the mailbox's wake-ups.
+loom:
+    RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/loom" \
+        cargo test -p purser-shards --release --lib loom
+
+# Format in place.
+fmt:
+    cargo fmt --all
+
+# Lints and the rules for dependencies.
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo deny --workspace check bans licenses sources
+
+# The documentation of our own crates.
+doc *args:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps {{ args }}
