@@ -24,7 +24,7 @@ bench *args:
 
 # Every interleaving of the mailbox's wake-ups.
 loom:
-    RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/loom" \
+    RUSTFLAGS="--cfg purser_loom" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/loom" \
         cargo test -p purser-shards --release --lib loom
 
 # Format in place.
