@@ -34,6 +34,14 @@ impl CpuList {
         self.0.iter().any(|cpu| other.0.contains(cpu))
     }
 
+    /// A CPU that tests may use wherever they run.
+    #[cfg(test)]
+    pub(crate) fn first_allowed() -> Self {
+        let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap();
+        let is_allowed = |&cpu: &usize| allowed.is_set(cpu).unwrap();
+        Self(vec![(0..CpuSet::count()).find(is_allowed).unwrap()])
+    }
+
     fn set(&self) -> anyhow::Result<CpuSet> {
         let mut set = CpuSet::new();
         for &cpu in &self.0 {
@@ -226,7 +234,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", "echo no such file; exit 3"]);
-        let cpus = CpuList(vec![first_cpu()]);
+        let cpus = CpuList::first_allowed();
         let log = directory.path().join("log");
         let mut process = Process::start("sh", &mut command, &cpus, &log).unwrap();
         let error = process
@@ -246,25 +254,18 @@ mod tests {
             "-c",
             "grep Cpus_allowed_list /proc/self/status; while :; do :; done",
         ]);
-        let cpu = first_cpu();
-        let mut process = Process::start("sh", &mut command, &CpuList(vec![cpu]), &log).unwrap();
+        let cpus = CpuList::first_allowed();
+        let mut process = Process::start("sh", &mut command, &cpus, &log).unwrap();
         let said = process
             .wait_until(Duration::from_secs(10), || {
                 let text = std::fs::read_to_string(&log).ok()?;
                 text.ends_with('\n').then_some(text)
             })
             .unwrap();
-        assert_eq!(said.trim(), format!("Cpus_allowed_list:\t{cpu}"));
+        assert_eq!(said.trim(), format!("Cpus_allowed_list:\t{cpus}"));
         let before = process.cpu_time().unwrap();
         std::thread::sleep(Duration::from_millis(100));
         assert!(process.cpu_time().unwrap() > before);
         process.stop().unwrap();
-    }
-
-    fn first_cpu() -> usize {
-        let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap();
-        (0..CpuSet::count())
-            .find(|&cpu| allowed.is_set(cpu).unwrap())
-            .unwrap()
     }
 }

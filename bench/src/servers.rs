@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn a_binary_that_cannot_serve_is_an_error_with_its_words() {
         let root = tempfile::tempdir().unwrap();
-        let cpus = "0".parse().unwrap();
+        let cpus = CpuList::first_allowed();
         let Err(error) = start_purser(Path::new("/bin/false"), 1, &cpus, root.path()) else {
             panic!("/bin/false served");
         };
