@@ -42,8 +42,8 @@ const BODY: &str = concat!(
 /// The whole answer. The date stands still: keeping it is work, and this does none.
 fn answer_bytes() -> Vec<u8> {
     format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
-         Date: Sun, 22 Nov 2026 12:00:00 GMT\r\n\r\n{BODY}",
+        "HTTP/1.1 200 OK\r\nServer: purser\r\nDate: Sun, 22 Nov 2026 12:00:00 GMT\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{BODY}",
         BODY.len()
     )
     .into_bytes()
