@@ -1,11 +1,14 @@
 //! The server around the shards: everything that knows HTTP, JSON or the command line.
 
+pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod domain;
 pub mod http;
 pub mod listener;
 pub mod logging;
+pub mod metrics;
 pub mod preflight;
 pub mod server;
 pub mod wallet;

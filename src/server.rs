@@ -1,14 +1,351 @@
 //! Boot and drain order.
+//!
+//! Boot: preflight, sockets, data directory, shards, demo players, admin API, ready. A
+//! port that is taken or a limit that is too low ends it before anything runs.
+//!
+//! Drain, on SIGTERM or SIGINT: no new connections, requests in flight are answered,
+//! the admin API ends, mailboxes are emptied, the last batch becomes durable. All of it
+//! within `shutdown_timeout`; a second signal ends the process at once.
 
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
+use anyhow::{Context, bail};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Select, unbounded};
+use nix::sys::signal::{SigSet, Signal};
+use shards::ledger::LedgerSettings;
+use shards::routing::SlotMap;
+use shards::runtime::{Cluster, ClusterSettings, Event, ShardHandle};
+use shards::storage::MemoryDisk;
+
+use crate::admin::{AdminServer, AdminState, AdminThread, AdminToken, Readiness};
 use crate::cli::ServeOptions;
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::http::{HttpMetrics, HttpShared, Limits, Seats};
+use crate::listener;
+use crate::preflight::{self, Placement};
+use crate::wallet::{Parts, WalletMetrics, WalletService};
+use crate::{demo, metrics};
+
+/// The disk failed: reliability.md's exit statuses.
+const EXIT_DISK_FAILED: u8 = 4;
+
+/// What every shard's server is made of. One clone goes to each shard's thread.
+#[derive(Clone)]
+struct ServeParts {
+    config: Arc<Config>,
+    /// By shard: its share of the wallet port, and its own port if it has one.
+    sockets: Arc<parking_lot::Mutex<Vec<Vec<OwnedFd>>>>,
+    seats: Arc<Seats>,
+    http_metrics: Vec<Arc<HttpMetrics>>,
+    wallet_metrics: Vec<Arc<WalletMetrics>>,
+    draining: Arc<AtomicBool>,
+}
 
 /// Runs the server until it is told to stop.
 ///
 /// # Errors
-/// It could not start.
-pub fn run(_config: &Config, _options: &ServeOptions) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built in this worktree")
+/// It could not start, or not end in time.
+pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> {
+    // Before any thread exists, so that none of them gets a signal by itself.
+    let signals = watch_signals()?;
+    let placement = preflight::run(config)?;
+    for note in &placement.notes {
+        tracing::warn!("{note}");
+    }
+    let listening = Listening::open(config, placement.shards)?;
+    std::fs::create_dir_all(&config.data_dir)
+        .with_context(|| format!("create the data directory {}", config.data_dir.display()))?;
+
+    let parts = ServeParts::new(config, &placement, listening.shard_sockets);
+    let cluster = start_cluster(config, &placement, parts.clone())?;
+    let demo_file = if options.demo { Some(create_demo(&cluster, &config.data_dir)?) } else { None };
+    let readiness = Arc::new(Readiness::not_ready("the server is starting"));
+    let token = AdminToken::new(config.admin.require_token()?.expose())
+        .context("the admin token must not be blank")?;
+    let admin_address = listening.admin.local_addr();
+    let admin = listening.admin.start(AdminState {
+        control: cluster.control().clone(),
+        domains: Arc::new(config.domains.clone()),
+        token,
+        shard_metrics: cluster.metrics().to_vec(),
+        metrics_sources: vec![metrics::exporter(
+            parts.http_metrics.clone(),
+            parts.wallet_metrics.clone(),
+        )],
+        readiness: readiness.clone(),
+        spool_dir: config.data_dir.clone(),
+    })?;
+    readiness.set_ready();
+    announce(placement.shards, listening.wallet, admin_address, demo_file.as_deref())?;
+    supervise(&signals, cluster, admin, &readiness, &parts.draining, config.shutdown_timeout)
+}
+
+/// Everything that listens, bound before anything serves.
+struct Listening {
+    wallet: SocketAddr,
+    admin: AdminServer,
+    shard_sockets: Vec<Vec<OwnedFd>>,
+}
+
+impl Listening {
+    fn open(config: &Config, shards: u16) -> anyhow::Result<Self> {
+        let admin = AdminServer::bind(config.listen.admin)?;
+        let bound = listener::bind_all(config.listen.wallet, usize::from(shards))?;
+        let mut shard_sockets: Vec<Vec<OwnedFd>> =
+            bound.sockets.into_iter().map(|socket| vec![socket]).collect();
+        if let Some(ports) = config.listen.shard_ports_of(shards).map_err(anyhow::Error::msg)? {
+            for (sockets, port) in shard_sockets.iter_mut().zip(ports) {
+                let address = SocketAddr::new(config.listen.wallet.ip(), port);
+                sockets.extend(listener::bind_all(address, 1)?.sockets);
+            }
+        }
+        Ok(Self { wallet: bound.address, admin, shard_sockets })
+    }
+}
+
+impl ServeParts {
+    fn new(config: &Config, placement: &Placement, sockets: Vec<Vec<OwnedFd>>) -> Self {
+        let shards = usize::from(placement.shards);
+        Self {
+            config: Arc::new(config.clone()),
+            sockets: Arc::new(parking_lot::Mutex::new(sockets)),
+            seats: Arc::new(Seats::new(config.limits.max_connections as usize)),
+            http_metrics: (0..shards).map(|_| Arc::default()).collect(),
+            wallet_metrics: (0..shards).map(|_| Arc::default()).collect(),
+            draining: Arc::default(),
+        }
+    }
+
+    /// Serves one shard's connections until it has drained.
+    async fn serve(self, handle: ShardHandle) {
+        let shard = handle.id().index();
+        let sockets = std::mem::take(&mut self.sockets.lock()[shard]);
+        let shared = HttpShared::new(
+            http_limits(&self.config.limits),
+            self.http_metrics[shard].clone(),
+            self.seats.clone(),
+        );
+        let service = WalletService::new(Parts {
+            ledger: handle.clone(),
+            domains: Arc::new(self.config.domains.clone()),
+            trusted_proxies: self.config.trusted_proxies.clone(),
+            clock: Box::new(shards::runtime::now),
+            metrics: self.wallet_metrics[shard].clone(),
+            draining: self.draining.clone(),
+        });
+        let stop = async move { handle.drain_requested().await };
+        if let Err(error) = listener::serve(sockets, std::rc::Rc::new(service), shared, stop).await {
+            tracing::error!(shard, %error, "cannot serve connections");
+        }
+    }
+}
+
+/// The operator's bounds, beside those that are ours.
+fn http_limits(operator: &config::Limits) -> Limits {
+    Limits {
+        header_timeout: operator.header_timeout,
+        body_timeout: operator.body_timeout,
+        idle_timeout: operator.idle_timeout,
+        write_timeout: operator.write_timeout,
+        max_head_bytes: operator.max_head_bytes,
+        max_body_bytes: operator.max_body_bytes,
+        max_connections: operator.max_connections as usize,
+        ..Limits::default()
+    }
+}
+
+fn start_cluster(
+    config: &Config,
+    placement: &Placement,
+    parts: ServeParts,
+) -> anyhow::Result<Cluster> {
+    let mut secret = [0; 16];
+    getrandom::fill(&mut secret).context("the system's random source failed")?;
+    let (low, high) = secret.split_at(8);
+    let key = |bytes: &[u8]| bytes.iter().fold(0, |key, &byte| key << 8 | u64::from(byte));
+    let settings = ClusterSettings {
+        slot_map: SlotMap::even(placement.shards),
+        pin_to_cpus: if placement.pin { placement.cpus.clone() } else { Vec::new() },
+        ledger: LedgerSettings {
+            idempotency_window: config.ledger.idempotency_window,
+            digest_secret: [key(low), key(high)],
+        },
+    };
+    let disks = (0..placement.shards).map(|_| MemoryDisk::default()).collect();
+    Ok(Cluster::start(&settings, disks, move |handle| parts.clone().serve(handle))?)
+}
+
+/// The control plane's pump runs here until the admin API's thread takes over.
+fn create_demo(cluster: &Cluster, data_dir: &Path) -> anyhow::Result<std::path::PathBuf> {
+    let control = cluster.control();
+    futures_lite::future::block_on(futures_lite::future::or(
+        demo::create_players(control, data_dir),
+        async {
+            control.pump().await;
+            bail!("the control plane's pump ended");
+        },
+    ))
+}
+
+/// Tells on stdout where the server listens, for people and for scripts.
+fn announce(
+    shards: u16,
+    wallet: SocketAddr,
+    admin: SocketAddr,
+    demo_file: Option<&Path>,
+) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "purser {} is ready: {shards} shards", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "wallet API  http://{wallet}")?;
+    writeln!(out, "admin API   http://{admin}")?;
+    if let Some(file) = demo_file {
+        writeln!(out, "players     {}", file.display())?;
+        writeln!(out, "try it:\n{}", demo::curl(wallet))?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Waits for a signal or a failure, then drains.
+fn supervise(
+    signals: &Receiver<Signal>,
+    cluster: Cluster,
+    admin: AdminThread,
+    readiness: &Readiness,
+    draining: &AtomicBool,
+    shutdown_timeout: Duration,
+) -> anyhow::Result<ExitCode> {
+    let shards = cluster.metrics().len();
+    let mut supervisor = Supervisor { signals, cluster: &cluster, deadline: None };
+    match supervisor.next()? {
+        Next::Signal(signal) => tracing::info!(%signal, "draining"),
+        Next::Event(event) => return after(event),
+        Next::TimeIsUp => unreachable!("there is no deadline yet"),
+    }
+    supervisor.deadline = Some(Instant::now() + shutdown_timeout);
+    draining.store(true, Ordering::Release);
+    readiness.set_draining();
+    cluster.drain();
+    if let Some(status) = supervisor.await_all(shards, |event| matches!(event, Event::Drained(_)))? {
+        return Ok(status);
+    }
+    admin.stop(supervisor.time_left());
+    cluster.close();
+    if let Some(status) = supervisor.await_all(shards, |event| matches!(event, Event::Stopped(_)))? {
+        return Ok(status);
+    }
+    cluster.join();
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the supervisor heard.
+enum Next {
+    Signal(Signal),
+    Event(Event),
+    TimeIsUp,
+}
+
+struct Supervisor<'a> {
+    signals: &'a Receiver<Signal>,
+    cluster: &'a Cluster,
+    deadline: Option<Instant>,
+}
+
+impl Supervisor<'_> {
+    fn next(&self) -> anyhow::Result<Next> {
+        let mut select = Select::new();
+        let signal = select.recv(self.signals);
+        let event = select.recv(self.cluster.events());
+        let ready = match self.deadline {
+            None => select.ready(),
+            Some(deadline) => match select.ready_deadline(deadline) {
+                Ok(ready) => ready,
+                Err(_) => return Ok(Next::TimeIsUp),
+            },
+        };
+        if ready == signal {
+            return Ok(Next::Signal(self.signals.recv().context("the signal thread ended")?));
+        }
+        assert!(ready == event);
+        match self.cluster.events().recv_timeout(Duration::ZERO) {
+            Ok(event) => Ok(Next::Event(event)),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                bail!("all shards have ended without a word")
+            }
+        }
+    }
+
+    /// Waits until every shard reported `what`; a status when the process must end now.
+    fn await_all(
+        &self,
+        shards: usize,
+        what: impl Fn(&Event) -> bool,
+    ) -> anyhow::Result<Option<ExitCode>> {
+        for _ in 0..shards {
+            match self.next()? {
+                Next::Event(event) if what(&event) => {}
+                Next::Event(event) => return after(event).map(Some),
+                Next::Signal(signal) => {
+                    bail!("ended by a second signal ({signal}) before everything was drained")
+                }
+                Next::TimeIsUp => bail!(
+                    "not everything was drained within shutdown_timeout; \
+                     what was answered is safe, what was not may be retried"
+                ),
+            }
+        }
+        Ok(None)
+    }
+
+    fn time_left(&self) -> Duration {
+        self.deadline.map_or(Duration::ZERO, |deadline| {
+            deadline.saturating_duration_since(Instant::now())
+        })
+    }
+}
+
+/// A shard ended when it should not have.
+fn after(event: Event) -> anyhow::Result<ExitCode> {
+    match event {
+        Event::DiskFailed(shard, error) => {
+            tracing::error!(
+                shard = shard.0,
+                %error,
+                "the log could not be written; nobody in this batch was answered, and the \
+                 process ends: restart it to read back what the disk holds"
+            );
+            Ok(ExitCode::from(EXIT_DISK_FAILED))
+        }
+        Event::Panicked(shard) => bail!("shard {shard} panicked; this is a fault of purser"),
+        Event::Drained(shard) | Event::Stopped(shard) => {
+            bail!("shard {shard} ended without being asked to")
+        }
+    }
+}
+
+/// Turns SIGTERM and SIGINT into messages.
+fn watch_signals() -> anyhow::Result<Receiver<Signal>> {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGTERM);
+    set.add(Signal::SIGINT);
+    set.thread_block().context("block SIGTERM and SIGINT")?;
+    let (sender, receiver) = unbounded();
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            while let Ok(signal) = set.wait() {
+                if sender.send(signal).is_err() {
+                    return;
+                }
+            }
+        })
+        .context("create the signal thread")?;
+    Ok(receiver)
 }

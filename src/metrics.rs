@@ -1,0 +1,174 @@
+//! What shards count of HTTP and of the wallet's wire, as Prometheus text.
+//!
+//! The counters live where they are counted; this file gives them their names
+//! (host-tuning.md section 6: base units, `_total` for what only grows, never a player).
+
+use std::sync::Arc;
+
+use shards::Unavailable;
+use shards::metrics::Counter;
+
+use crate::admin::{Kind, MetricsSource, PrometheusText};
+use crate::http::HttpMetrics;
+use crate::wallet::{Endpoint, ErrorCode, WalletMetrics};
+
+/// Writes the metrics of all shards, in shard order, at every scrape.
+#[must_use]
+pub fn exporter(http: Vec<Arc<HttpMetrics>>, wallet: Vec<Arc<WalletMetrics>>) -> MetricsSource {
+    Box::new(move |text| {
+        write_http(text, &http);
+        write_wallet(text, &wallet);
+    })
+}
+
+/// A number per shard, with labels beside that of the shard.
+type ShardNumber = (&'static [(&'static str, &'static str)], fn(&HttpMetrics) -> &Counter);
+
+fn write_http(text: &mut PrometheusText, shards: &[Arc<HttpMetrics>]) {
+    let mut family = |name, kind, help, numbers: &[ShardNumber]| {
+        let mut family = text.family(name, kind, help);
+        for (shard, metrics) in shards.iter().enumerate() {
+            let shard = shard.to_string();
+            for (labels, number) in numbers {
+                let mut all = vec![("shard", shard.as_str())];
+                all.extend_from_slice(labels);
+                family.sample(&all, number(metrics).get());
+            }
+        }
+    };
+    family(
+        "purser_http_connections",
+        Kind::Gauge,
+        "Connections that are open.",
+        &[(&[], |shard| &shard.connections_open)],
+    );
+    family(
+        "purser_http_connections_accepted_total",
+        Kind::Counter,
+        "Connections taken from the listener.",
+        &[(&[], |shard| &shard.connections_accepted)],
+    );
+    family(
+        "purser_http_connections_refused_total",
+        Kind::Counter,
+        "Connections refused: full were answered 503, flood were dropped.",
+        &[
+            (&[("reason", "full")], |shard| &shard.connections_refused_full),
+            (&[("reason", "flood")], |shard| &shard.connections_refused_flood),
+        ],
+    );
+    family(
+        "purser_http_accept_errors_total",
+        Kind::Counter,
+        "Failures of accepting a connection, such as no file descriptors left.",
+        &[(&[], |shard| &shard.accept_errors)],
+    );
+    family(
+        "purser_http_connections_failed_total",
+        Kind::Counter,
+        "Connections that ended with an error of the socket, such as a reset.",
+        &[(&[], |shard| &shard.connections_failed)],
+    );
+    family(
+        "purser_http_timeouts_total",
+        Kind::Counter,
+        "Connections closed because a wait lasted too long, by what they waited for.",
+        &[
+            (&[("wait", "head")], |shard| &shard.timeouts_head),
+            (&[("wait", "body")], |shard| &shard.timeouts_body),
+            (&[("wait", "idle")], |shard| &shard.timeouts_idle),
+            (&[("wait", "write")], |shard| &shard.timeouts_write),
+            (&[("wait", "linger")], |shard| &shard.timeouts_linger),
+        ],
+    );
+    family(
+        "purser_http_received_bytes_total",
+        Kind::Counter,
+        "Bytes read from clients.",
+        &[(&[], |shard| &shard.bytes_in)],
+    );
+    family(
+        "purser_http_sent_bytes_total",
+        Kind::Counter,
+        "Bytes written to clients.",
+        &[(&[], |shard| &shard.bytes_out)],
+    );
+    family(
+        "purser_http_service_requests_total",
+        Kind::Counter,
+        "Requests that were well-formed and reached the wallet.",
+        &[(&[], |shard| &shard.requests)],
+    );
+    let mut rejections = text.family(
+        "purser_http_rejections_total",
+        Kind::Counter,
+        "Requests refused by their head or framing, by HTTP status; 0 is any other status.",
+    );
+    for (shard, metrics) in shards.iter().enumerate() {
+        let shard = shard.to_string();
+        for (status, count) in metrics.rejections.iter() {
+            rejections.sample(&[("shard", &shard), ("status", &status.to_string())], count);
+        }
+    }
+}
+
+fn write_wallet(text: &mut PrometheusText, shards: &[Arc<WalletMetrics>]) {
+    let mut requests = text.family(
+        "purser_http_requests_total",
+        Kind::Counter,
+        "Requests answered by the wallet, by operation and ErrorCode.",
+    );
+    for (op, code) in Endpoint::ALL.into_iter().flat_map(|op| ErrorCode::ALL.map(|code| (op, code)))
+    {
+        let count: u64 = shards.iter().map(|shard| shard.requests(op, code)).sum();
+        requests.sample(&[("op", op.name()), ("outcome", &code.number().to_string())], count);
+    }
+    let mut durations = text.family(
+        "purser_http_request_duration_seconds",
+        Kind::Histogram,
+        "From the complete body of a request to its written answer, by operation.",
+    );
+    for (shard, metrics) in shards.iter().enumerate() {
+        let shard = shard.to_string();
+        for op in Endpoint::ALL {
+            durations.durations(&[("shard", &shard), ("op", op.name())], metrics.duration(op));
+        }
+    }
+    let mut unavailable = text.family(
+        "purser_http_unavailable_total",
+        Kind::Counter,
+        "Requests answered 503, by reason.",
+    );
+    for (reason, name) in [
+        (Unavailable::Busy, "busy"),
+        (Unavailable::Draining, "draining"),
+        (Unavailable::NoAnswer, "no_answer"),
+    ] {
+        let count: u64 = shards.iter().map(|shard| shard.unavailable(reason)).sum();
+        unavailable.sample(&[("reason", name)], count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shard_and_endpoint_is_written() {
+        let http: Vec<Arc<HttpMetrics>> = vec![Arc::default(), Arc::default()];
+        http[1].connections_open.add(7);
+        http[1].rejections.add(413);
+        let mut text = PrometheusText::default();
+        exporter(http, vec![Arc::default(), Arc::default()])(&mut text);
+        let text = text.into_string();
+        for line in [
+            "purser_http_connections{shard=\"1\"} 7",
+            "purser_http_rejections_total{shard=\"1\",status=\"413\"} 1",
+            "purser_http_requests_total{op=\"balance\",outcome=\"-6\"} 0",
+            "purser_http_request_duration_seconds_count{shard=\"0\",op=\"redeemtoken\"} 0",
+            "purser_http_unavailable_total{reason=\"no_answer\"} 0",
+        ] {
+            assert!(text.lines().any(|written| written == line), "{line} is missing in\n{text}");
+        }
+    }
+}
