@@ -102,7 +102,7 @@ fn malformed_chunks_are_bad() {
         format!("{size:x}\n{body}\r\n0\r\n\r\n"),
         format!("{size:x}\r\n{body}0\r\n\r\n"),
         format!("{size:x}\r\n{body}xx0\r\n\r\n"),
-        format!("{size:x}\r\n{body}\r\n0\r\nxx"),
+        format!("{size:x}\r\n{body}\r\n0\r\n\rx\r\n\r\n"),
         format!("{size:x}\r\n{body}\r\n0\r\nno colon\r\n\r\n"),
         format!("{size:x};=\r\n{body}\r\n0\r\n\r\n"),
         format!("\r\n{body}\r\n0\r\n\r\n"),

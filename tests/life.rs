@@ -215,12 +215,14 @@ fn a_request_that_has_begun_is_finished_and_new_connections_are_not_taken() {
 #[test]
 fn a_request_that_never_ends_holds_the_drain_for_its_timeout_only() {
     let server = with_p1(&Setup {
-        shutdown_timeout: "500ms",
+        shutdown_timeout: "2s",
         ..Setup::default()
     });
     let request = balance_of_p1();
     let mut stuck = Client::connect(server.wallet);
     stuck.send(&request[..request.len() - 1]);
+    let mut stuck_admin = Client::connect(server.admin);
+    stuck_admin.send(b"PUT /admin/v1/accounts/acme/p2 HTTP/1.1\r\nHost: a\r\n");
     server.signal(Signal::SIGTERM);
     let ended = server.ended();
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");

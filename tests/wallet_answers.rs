@@ -225,8 +225,8 @@ fn a_redeem_judges_the_token_before_the_platform() {
     let now = now_millis();
     let cases = [
         (
-            "a bad member before all else",
-            "nonsense".to_owned(),
+            "a missing member before an old token",
+            token_at(&key, now - 3_600_000),
             true,
             -6,
             "IPAddress",
