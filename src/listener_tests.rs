@@ -1,7 +1,7 @@
 //! Listening as facts, over real sockets.
 
 use std::io::{Read, Write};
-use std::net::TcpStream as Client;
+use std::net::{TcpListener as Queue, TcpStream as Client};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
