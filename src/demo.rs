@@ -67,7 +67,10 @@ fn import(number: u32) -> anyhow::Result<Command> {
         account,
         currency,
         country: CountryCode::parse("DE").context("a country")?,
-        balance: Balance { cash: Amount::parse(CASH, currency)?, bonus: Amount::ZERO },
+        balance: Balance {
+            cash: Amount::parse(CASH, currency)?,
+            bonus: Amount::ZERO,
+        },
         session: Some(session),
     })
 }
@@ -75,8 +78,13 @@ fn import(number: u32) -> anyhow::Result<Command> {
 async fn player_of(reply: ControlReply) -> anyhow::Result<Player> {
     match reply.await.context("create the players of --demo")? {
         Outcome::Accepted(Facts::Account(facts)) | Outcome::Repeated(Facts::Account(facts)) => {
-            let key = facts.live_session.context("a player of --demo without a session")?;
-            Ok(Player { account: facts.account.to_string(), session_key: key.to_string() })
+            let key = facts
+                .live_session
+                .context("a player of --demo without a session")?;
+            Ok(Player {
+                account: facts.account.to_string(),
+                session_key: key.to_string(),
+            })
         }
         other => bail!("create the players of --demo: {other:?}"),
     }

@@ -10,5 +10,6 @@ pub mod listener;
 pub mod logging;
 pub mod metrics;
 pub mod preflight;
+pub mod readiness;
 pub mod server;
 pub mod wallet;

@@ -15,21 +15,21 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, TcpListener as Queue};
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_lite::future;
 use glommio::Task;
-use glommio::net::{TcpListener, TcpStream};
 use glommio::timer::sleep;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::http::connection::{refuse_connection, serve_connection};
 use crate::http::limits::SWEEP_INTERVAL;
 use crate::http::{HttpShared, Service};
+use crate::readiness::{Listener, Readiness, Stream};
 
 /// Connections that wait to be accepted, per shard: what 10,000 clients that connect at
 /// once need while the shard is busy for a few milliseconds. The kernel caps it at
@@ -135,18 +135,21 @@ pub async fn serve<S: Service + 'static>(
     shared: Rc<HttpShared>,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    let readiness = Readiness::start()?;
+    let mut listeners = Vec::with_capacity(sockets.len());
+    for socket in sockets {
+        listeners.push(Listener::new(socket, &readiness)?);
+    }
     let acceptor = Rc::new(Acceptor {
         service,
         shared,
+        readiness,
         refusals: Cell::new(0),
     });
-    let mut loops: Vec<Task<()>> = Vec::with_capacity(sockets.len());
-    for socket in sockets {
-        let queue = Queue::from(socket.try_clone()?);
-        loops.push(glommio::spawn_local(
-            Rc::clone(&acceptor).accept_all(own(socket), queue),
-        ));
-    }
+    let loops: Vec<Task<()>> = listeners
+        .into_iter()
+        .map(|listener| glommio::spawn_local(Rc::clone(&acceptor).accept_all(listener)))
+        .collect();
     let shared = &acceptor.shared;
     let sweeper = glommio::spawn_local(sweep(Rc::clone(shared)));
     stop.await;
@@ -157,13 +160,6 @@ pub async fn serve<S: Service + 'static>(
     shared.closed().await;
     sweeper.cancel().await;
     Ok(())
-}
-
-#[allow(unsafe_code)]
-fn own(socket: OwnedFd) -> TcpListener {
-    // SAFETY: the descriptor is a listening socket, and it is given up here, so the
-    // listener is its only owner.
-    unsafe { TcpListener::from_raw_fd(socket.into_raw_fd()) }
 }
 
 /// Looks at the deadlines of all connections, again and again.
@@ -180,12 +176,13 @@ async fn sweep(shared: Rc<HttpShared>) {
 struct Acceptor<S> {
     service: Rc<S>,
     shared: Rc<HttpShared>,
+    readiness: Rc<Readiness>,
     /// Connections that are being told 503.
     refusals: Cell<usize>,
 }
 
 impl<S: Service + 'static> Acceptor<S> {
-    async fn accept_all(self: Rc<Self>, listener: TcpListener, queue: Queue) {
+    async fn accept_all(self: Rc<Self>, listener: Listener) {
         let mut in_a_row = 0;
         let mut is_failing = false;
         loop {
@@ -201,12 +198,11 @@ impl<S: Service + 'static> Acceptor<S> {
             });
             match accepted.await {
                 None => break,
-                Some(Ok(stream)) => {
+                Some(Ok((socket, peer))) => {
                     is_failing = false;
-                    self.admit(stream);
+                    self.admit(socket, peer);
                 }
                 Some(Err(error)) => {
-                    let error = io::Error::from(error);
                     self.shared.metrics.accept_errors.add(1);
                     if !is_of_connection(&error) {
                         // Once for each time of need, not for each attempt.
@@ -223,21 +219,19 @@ impl<S: Service + 'static> Acceptor<S> {
                 future::yield_now().await;
             }
         }
-        // Closing the socket resets what waits in its queue: accept that first. The ring
-        // may hold one, the queue has the others.
-        if let Some(Ok(stream)) = future::poll_once(listener.accept()).await {
-            self.admit(stream);
-        }
-        while let Ok((stream, _)) = queue.accept() {
-            self.admit(own_stream(stream));
+        // Closing the socket resets what waits in its queue: accept that first.
+        while let Some(Ok((socket, peer))) =
+            future::poll_once(poll_fn(|cx| listener.poll_accept(cx))).await
+        {
+            self.admit(socket, peer);
         }
     }
 
-    fn admit(self: &Rc<Self>, stream: TcpStream) {
+    fn admit(self: &Rc<Self>, socket: TcpStream, peer: SocketAddr) {
         let metrics = &self.shared.metrics;
         metrics.connections_accepted.add(1);
-        // Both fail only for a client that is gone already.
-        let (Ok(peer), Ok(())) = (stream.peer_addr(), stream.set_nodelay(true)) else {
+        // Fails for a client that is gone already.
+        let Ok(stream) = Stream::new(socket, &self.readiness) else {
             metrics.connections_failed.add(1);
             return;
         };
@@ -276,13 +270,6 @@ fn is_of_connection(error: &io::Error) -> bool {
             | io::ErrorKind::NetworkUnreachable
             | io::ErrorKind::NetworkDown
     )
-}
-
-#[allow(unsafe_code)]
-fn own_stream(stream: std::net::TcpStream) -> TcpStream {
-    // SAFETY: the descriptor is a connected socket, and it is given up here, so the
-    // stream is its only owner.
-    unsafe { TcpStream::from_raw_fd(stream.into_raw_fd()) }
 }
 
 #[cfg(test)]

@@ -11,6 +11,11 @@ use purser::cli::{self, Invocation, ServeOptions};
 use purser::config::{self, Config, Flags, Source};
 use purser::{logging, server};
 
+/// Heaps per thread: shards never contend for memory, and what one frees for another
+/// goes back without a lock.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let done = match cli::parse() {
         Invocation::Serve(options) => serve(&options),

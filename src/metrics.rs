@@ -22,7 +22,10 @@ pub fn exporter(http: Vec<Arc<HttpMetrics>>, wallet: Vec<Arc<WalletMetrics>>) ->
 }
 
 /// A number per shard, with labels beside that of the shard.
-type ShardNumber = (&'static [(&'static str, &'static str)], fn(&HttpMetrics) -> &Counter);
+type ShardNumber = (
+    &'static [(&'static str, &'static str)],
+    fn(&HttpMetrics) -> &Counter,
+);
 
 fn write_http(text: &mut PrometheusText, shards: &[Arc<HttpMetrics>]) {
     let mut family = |name, kind, help, numbers: &[ShardNumber]| {
@@ -53,8 +56,12 @@ fn write_http(text: &mut PrometheusText, shards: &[Arc<HttpMetrics>]) {
         Kind::Counter,
         "Connections refused: full were answered 503, flood were dropped.",
         &[
-            (&[("reason", "full")], |shard| &shard.connections_refused_full),
-            (&[("reason", "flood")], |shard| &shard.connections_refused_flood),
+            (&[("reason", "full")], |shard| {
+                &shard.connections_refused_full
+            }),
+            (&[("reason", "flood")], |shard| {
+                &shard.connections_refused_flood
+            }),
         ],
     );
     family(
@@ -118,10 +125,15 @@ fn write_wallet(text: &mut PrometheusText, shards: &[Arc<WalletMetrics>]) {
         Kind::Counter,
         "Requests answered by the wallet, by operation and ErrorCode.",
     );
-    for (op, code) in Endpoint::ALL.into_iter().flat_map(|op| ErrorCode::ALL.map(|code| (op, code)))
+    for (op, code) in Endpoint::ALL
+        .into_iter()
+        .flat_map(|op| ErrorCode::ALL.map(|code| (op, code)))
     {
         let count: u64 = shards.iter().map(|shard| shard.requests(op, code)).sum();
-        requests.sample(&[("op", op.name()), ("outcome", &code.number().to_string())], count);
+        requests.sample(
+            &[("op", op.name()), ("outcome", &code.number().to_string())],
+            count,
+        );
     }
     let mut durations = text.family(
         "purser_http_request_duration_seconds",
@@ -131,7 +143,10 @@ fn write_wallet(text: &mut PrometheusText, shards: &[Arc<WalletMetrics>]) {
     for (shard, metrics) in shards.iter().enumerate() {
         let shard = shard.to_string();
         for op in Endpoint::ALL {
-            durations.durations(&[("shard", &shard), ("op", op.name())], metrics.duration(op));
+            durations.durations(
+                &[("shard", &shard), ("op", op.name())],
+                metrics.duration(op),
+            );
         }
     }
     let mut unavailable = text.family(
@@ -168,7 +183,10 @@ mod tests {
             "purser_http_request_duration_seconds_count{shard=\"0\",op=\"redeemtoken\"} 0",
             "purser_http_unavailable_total{reason=\"no_answer\"} 0",
         ] {
-            assert!(text.lines().any(|written| written == line), "{line} is missing in\n{text}");
+            assert!(
+                text.lines().any(|written| written == line),
+                "{line} is missing in\n{text}"
+            );
         }
     }
 }

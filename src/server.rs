@@ -65,7 +65,11 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
 
     let parts = ServeParts::new(config, &placement, listening.shard_sockets);
     let cluster = start_cluster(config, &placement, parts.clone())?;
-    let demo_file = if options.demo { Some(create_demo(&cluster, &config.data_dir)?) } else { None };
+    let demo_file = if options.demo {
+        Some(create_demo(&cluster, &config.data_dir)?)
+    } else {
+        None
+    };
     let readiness = Arc::new(Readiness::not_ready("the server is starting"));
     let token = AdminToken::new(config.admin.require_token()?.expose())
         .context("the admin token must not be blank")?;
@@ -83,8 +87,20 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
         spool_dir: config.data_dir.clone(),
     })?;
     readiness.set_ready();
-    announce(placement.shards, listening.wallet, admin_address, demo_file.as_deref())?;
-    supervise(&signals, cluster, admin, &readiness, &parts.draining, config.shutdown_timeout)
+    announce(
+        placement.shards,
+        listening.wallet,
+        admin_address,
+        demo_file.as_deref(),
+    )?;
+    supervise(
+        &signals,
+        cluster,
+        admin,
+        &readiness,
+        &parts.draining,
+        config.shutdown_timeout,
+    )
 }
 
 /// Everything that listens, bound before anything serves.
@@ -98,15 +114,26 @@ impl Listening {
     fn open(config: &Config, shards: u16) -> anyhow::Result<Self> {
         let admin = AdminServer::bind(config.listen.admin)?;
         let bound = listener::bind_all(config.listen.wallet, usize::from(shards))?;
-        let mut shard_sockets: Vec<Vec<OwnedFd>> =
-            bound.sockets.into_iter().map(|socket| vec![socket]).collect();
-        if let Some(ports) = config.listen.shard_ports_of(shards).map_err(anyhow::Error::msg)? {
+        let mut shard_sockets: Vec<Vec<OwnedFd>> = bound
+            .sockets
+            .into_iter()
+            .map(|socket| vec![socket])
+            .collect();
+        if let Some(ports) = config
+            .listen
+            .shard_ports_of(shards)
+            .map_err(anyhow::Error::msg)?
+        {
             for (sockets, port) in shard_sockets.iter_mut().zip(ports) {
                 let address = SocketAddr::new(config.listen.wallet.ip(), port);
                 sockets.extend(listener::bind_all(address, 1)?.sockets);
             }
         }
-        Ok(Self { wallet: bound.address, admin, shard_sockets })
+        Ok(Self {
+            wallet: bound.address,
+            admin,
+            shard_sockets,
+        })
     }
 }
 
@@ -186,17 +213,29 @@ fn start_cluster(
     let mut secret = [0; 16];
     getrandom::fill(&mut secret).context("the system's random source failed")?;
     let (low, high) = secret.split_at(8);
-    let key = |bytes: &[u8]| bytes.iter().fold(0, |key, &byte| key << 8 | u64::from(byte));
+    let key = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(0, |key, &byte| key << 8 | u64::from(byte))
+    };
     let settings = ClusterSettings {
         slot_map: SlotMap::even(placement.shards),
-        pin_to_cpus: if placement.pin { placement.cpus.clone() } else { Vec::new() },
+        pin_to_cpus: if placement.pin {
+            placement.cpus.clone()
+        } else {
+            Vec::new()
+        },
         ledger: LedgerSettings {
             idempotency_window: config.ledger.idempotency_window,
             digest_secret: [key(low), key(high)],
         },
     };
-    let disks = (0..placement.shards).map(|_| MemoryDisk::default()).collect();
-    Ok(Cluster::start(&settings, disks, move |handle| parts.clone().serve(handle))?)
+    let disks = (0..placement.shards)
+        .map(|_| MemoryDisk::default())
+        .collect();
+    Ok(Cluster::start(&settings, disks, move |handle| {
+        parts.clone().serve(handle)
+    })?)
 }
 
 /// The control plane's pump runs here until the admin API's thread takes over.
@@ -219,7 +258,11 @@ fn announce(
     demo_file: Option<&Path>,
 ) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "purser {} is ready: {shards} shards", env!("CARGO_PKG_VERSION"))?;
+    writeln!(
+        out,
+        "purser {} is ready: {shards} shards",
+        env!("CARGO_PKG_VERSION")
+    )?;
     writeln!(out, "wallet API  http://{wallet}")?;
     writeln!(out, "admin API   http://{admin}")?;
     if let Some(file) = demo_file {
@@ -239,7 +282,11 @@ fn supervise(
     shutdown_timeout: Duration,
 ) -> anyhow::Result<ExitCode> {
     let shards = cluster.metrics().len();
-    let mut supervisor = Supervisor { signals, cluster: &cluster, deadline: None };
+    let mut supervisor = Supervisor {
+        signals,
+        cluster: &cluster,
+        deadline: None,
+    };
     match supervisor.next()? {
         Next::Signal(signal) => tracing::info!(%signal, "draining"),
         Next::Event(event) => return after(event),
@@ -249,7 +296,9 @@ fn supervise(
     draining.store(true, Ordering::Release);
     readiness.set_draining();
     cluster.drain();
-    if let Some(status) = supervisor.await_all(shards, |event| matches!(event, Event::Drained(_)))? {
+    if let Some(status) =
+        supervisor.await_all(shards, |event| matches!(event, Event::Drained(_)))?
+    {
         return Ok(status);
     }
     // Half of what is left, for the same reason.
@@ -257,7 +306,9 @@ fn supervise(
         tracing::warn!("requests of the admin API that did not end in time are cut");
     }
     cluster.close();
-    if let Some(status) = supervisor.await_all(shards, |event| matches!(event, Event::Stopped(_)))? {
+    if let Some(status) =
+        supervisor.await_all(shards, |event| matches!(event, Event::Stopped(_)))?
+    {
         return Ok(status);
     }
     cluster.join();
@@ -291,7 +342,9 @@ impl Supervisor<'_> {
             },
         };
         if ready == signal {
-            return Ok(Next::Signal(self.signals.recv().context("the signal thread ended")?));
+            return Ok(Next::Signal(
+                self.signals.recv().context("the signal thread ended")?,
+            ));
         }
         assert!(ready == event);
         match self.cluster.events().recv_timeout(Duration::ZERO) {
