@@ -43,6 +43,8 @@ fn no_password_token_or_session_key_is_ever_logged() {
         Admin::with_token(&server, "wr0ng-t0ken").get("/admin/v1/accounts/acme/p1");
         admin.get(&format!("/admin/v1/sessions/{key}"));
         admin.log_out(&key);
+        // A connection that was told to close is waited for until its client has read that.
+        drop(wallet);
         server.signal(Signal::SIGTERM);
         let ended = server.ended();
         let said = ended.stdout + &ended.stderr;
