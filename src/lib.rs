@@ -1,4 +1,5 @@
 //! The server around the shards: everything that knows HTTP, JSON or the command line.
 
+pub mod admin;
 pub mod domain;
 pub mod http;

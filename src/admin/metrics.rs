@@ -1,0 +1,227 @@
+//! `GET /metrics`: everything that is counted, as Prometheus text.
+//!
+//! A scrape only reads: nothing is reset, cached or locked, so any number of them can
+//! run at once. Names follow host-tuning.md section 6.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use shards::metrics::Counter;
+use shards::runtime::ShardMetrics;
+
+use super::prometheus::{Kind, PrometheusText};
+use super::server::App;
+
+/// Another part of the server that counts, and writes its metrics at every scrape.
+pub type MetricsSource = Box<dyn Fn(&mut PrometheusText) + Send + Sync>;
+
+/// Answers of the admin API by the hundreds of their status. Only its thread counts.
+#[derive(Default)]
+pub(super) struct AnswerCounts {
+    by_hundred: [Counter; 5],
+    /// Those with 503: no room, no answer in time, or on the way out.
+    unavailable: Counter,
+}
+
+impl AnswerCounts {
+    pub(super) fn count(&self, status: StatusCode) {
+        // HTTP statuses are 100 to 999; whatever is beyond 599 none of our handlers sends.
+        let hundred = usize::from(status.as_u16() / 100).clamp(1, 5);
+        self.by_hundred[hundred - 1].add(1);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            self.unavailable.add(1);
+        }
+    }
+}
+
+/// Version 0.0.4 is the text format that every Prometheus reads.
+const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// `GET /metrics`.
+pub(super) async fn scrape(State(app): State<App>) -> impl IntoResponse {
+    let mut text = PrometheusText::default();
+    write_process(&mut text, &app);
+    write_answers(&mut text, &app.answers);
+    write_shards(&mut text, &app);
+    for source in &app.metrics_sources {
+        source(&mut text);
+    }
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text.into_string())
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds since 1970 stay exact for 280,000 years"
+)]
+fn write_process(text: &mut PrometheusText, app: &App) {
+    text.family(
+        "purser_build_info",
+        Kind::Gauge,
+        "1, with the version of the program as a label.",
+    )
+    .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    text.family(
+        "purser_ready",
+        Kind::Gauge,
+        "1 while all shards are there, as /readyz says.",
+    )
+    .sample(&[], u8::from(app.readiness.is_ready()));
+    text.family(
+        "purser_draining",
+        Kind::Gauge,
+        "1 while the server is on its way out.",
+    )
+    .sample(&[], u8::from(app.readiness.is_draining()));
+    text.family(
+        "process_start_time_seconds",
+        Kind::Gauge,
+        "When the admin API was started, at boot, in seconds since 1970.",
+    )
+    .sample(&[], app.started_at.0 as f64 / 1e3);
+}
+
+fn write_answers(text: &mut PrometheusText, answers: &AnswerCounts) {
+    let mut family = text.family(
+        "purser_admin_answers_total",
+        Kind::Counter,
+        "Answers of the admin API, by the hundreds of their status.",
+    );
+    for (status, count) in ["1xx", "2xx", "3xx", "4xx", "5xx"]
+        .into_iter()
+        .zip(&answers.by_hundred)
+    {
+        family.sample(&[("status", status)], count.get());
+    }
+    text.family(
+        "purser_admin_unavailable_total",
+        Kind::Counter,
+        "Answers of the admin API with status 503.",
+    )
+    .sample(&[], answers.unavailable.get());
+}
+
+/// A number that each shard has: its name, kind and help, and where it stands.
+type ShardNumber = (
+    &'static str,
+    Kind,
+    &'static str,
+    fn(&ShardMetrics) -> &Counter,
+);
+
+const SHARD_NUMBERS: &[ShardNumber] = &[
+    (
+        "purser_hops_total",
+        Kind::Counter,
+        "Commands that connections of this shard sent to another shard.",
+        |shard| &shard.hops,
+    ),
+    (
+        "purser_own_commands_total",
+        Kind::Counter,
+        "Commands that connections of this shard had decided by it, without a hop.",
+        |shard| &shard.own,
+    ),
+    (
+        "purser_mailbox_full_total",
+        Kind::Counter,
+        "Commands of this shard's connections refused because the owner's mailbox was full.",
+        |shard| &shard.mailbox_full,
+    ),
+    (
+        "purser_reply_slots_full_total",
+        Kind::Counter,
+        "Commands of this shard's connections refused because too many waited for an answer.",
+        |shard| &shard.reply_slots_full,
+    ),
+    (
+        "purser_no_answer_total",
+        Kind::Counter,
+        "Commands of this shard's connections whose answer did not come in time.",
+        |shard| &shard.no_answer,
+    ),
+    (
+        "purser_wakes_total",
+        Kind::Counter,
+        "Wakes of a sleeping pump, of this shard or another, by this shard.",
+        |shard| &shard.wakes,
+    ),
+    (
+        "purser_mailbox_depth",
+        Kind::Gauge,
+        "Commands waiting in the mailbox when the pump last looked.",
+        |shard| &shard.mailbox_depth,
+    ),
+    (
+        "purser_postings_total",
+        Kind::Counter,
+        "Postings made durable.",
+        |shard| &shard.postings,
+    ),
+    (
+        "purser_commit_batches_total",
+        Kind::Counter,
+        "Batches made durable, one write and one sync each.",
+        |shard| &shard.batches,
+    ),
+    (
+        "purser_appended_lsn",
+        Kind::Gauge,
+        "Position of the last posting in the shard's log.",
+        |shard| &shard.appended_lsn,
+    ),
+    (
+        "purser_durable_lsn",
+        Kind::Gauge,
+        "Position up to which the shard's log is durable.",
+        |shard| &shard.durable_lsn,
+    ),
+    ("purser_accounts", Kind::Gauge, "Accounts.", |shard| {
+        &shard.accounts
+    }),
+    (
+        "purser_sessions",
+        Kind::Gauge,
+        "Sessions, ended ones that are still known included.",
+        |shard| &shard.sessions,
+    ),
+    (
+        "purser_seen_entries",
+        Kind::Gauge,
+        "Transaction ids remembered.",
+        |shard| &shard.transactions,
+    ),
+];
+
+fn write_shards(text: &mut PrometheusText, app: &App) {
+    let shards: Vec<(String, &ShardMetrics)> = app
+        .shard_metrics
+        .iter()
+        .enumerate()
+        .map(|(id, metrics)| (id.to_string(), &**metrics))
+        .collect();
+    for (name, kind, help, counter) in SHARD_NUMBERS {
+        let mut family = text.family(name, *kind, help);
+        for (id, shard) in &shards {
+            family.sample(&[("shard", id)], counter(shard).get());
+        }
+    }
+    let mut lag = text.family(
+        "purser_durable_lag_postings",
+        Kind::Gauge,
+        "Postings that are not durable yet.",
+    );
+    for (id, shard) in &shards {
+        // Durable first: a lag read too high says less wrong than none at all.
+        let durable = shard.durable_lsn.get();
+        let postings = shard.appended_lsn.get().saturating_sub(durable);
+        lag.sample(&[("shard", id)], postings);
+    }
+    let mut commits = text.family(
+        "purser_commit_duration_seconds",
+        Kind::Histogram,
+        "Time from taking a batch to its being durable.",
+    );
+    for (id, shard) in &shards {
+        commits.durations(&[("shard", id)], &shard.commit_duration);
+    }
+}

@@ -1,0 +1,64 @@
+//! Which paths and methods there are, and which need the token.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{Method, StatusCode};
+use axum::middleware::{from_fn_with_state, map_response_with_state};
+use axum::response::Response;
+use axum::routing::{get, post, put};
+
+use super::errors::AdminError;
+use super::server::App;
+use super::{accounts, auth, health, metrics, sessions};
+
+/// All routes of operator.md section 4 that exist.
+pub(super) fn router(app: App) -> Router {
+    // Everything below this prefix needs the token, paths that do not exist too.
+    let guarded = Router::new()
+        .route(
+            "/accounts/{domain}/{player}",
+            put(accounts::open).get(accounts::read),
+        )
+        .route(
+            "/accounts/{domain}/{player}/deposits",
+            post(accounts::deposit),
+        )
+        .route("/accounts/{domain}/{player}/sessions", post(sessions::open))
+        .route(
+            "/sessions/{key}",
+            get(sessions::read).delete(sessions::log_out),
+        )
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .layer(from_fn_with_state(app.clone(), auth::require_token));
+    Router::new()
+        .route("/metrics", get(metrics::scrape))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .method_not_allowed_fallback(method_not_allowed)
+        .nest("/admin/v1", guarded)
+        .fallback(not_found)
+        .layer(map_response_with_state(app.clone(), count_answer))
+        .with_state(app)
+}
+
+async fn count_answer(State(app): State<App>, answer: Response) -> Response {
+    app.answers.count(answer.status());
+    answer
+}
+
+async fn not_found() -> AdminError {
+    AdminError::new(
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "nothing is at this path",
+    )
+}
+
+async fn method_not_allowed(method: Method) -> AdminError {
+    AdminError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        format!("{method} is not what this path answers to; the Allow field says what is"),
+    )
+}

@@ -1,0 +1,184 @@
+//! The admin thread: its listener, its runtime, its beginning and its end.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::ops::Deref;
+use std::pin::pin;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use shards::runtime::{ControlHandle, ShardMetrics};
+use shards::types::UnixMillis;
+use tokio::sync::oneshot;
+
+use super::auth::AdminToken;
+use super::health::Readiness;
+use super::listener::{CONNECTIONS_MAX, IDLE_TIMEOUT, Listener};
+use super::metrics::{AnswerCounts, MetricsSource};
+use super::routes;
+use crate::domain::Domains;
+
+/// How often the pump of the control plane looks for answers that are overdue.
+const PUMP_WAKE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the admin API works with.
+pub struct AdminState {
+    /// The way to the shards. Its pump runs here.
+    pub control: ControlHandle,
+    /// The domains of the configuration.
+    pub domains: Arc<Domains>,
+    /// What lets an operator in.
+    pub token: AdminToken,
+    /// What each shard counts, by shard.
+    pub shard_metrics: Vec<Arc<ShardMetrics>>,
+    /// Whatever else is counted; each writes metrics of its own names.
+    pub metrics_sources: Vec<MetricsSource>,
+    /// What `/healthz` and `/readyz` say.
+    pub readiness: Arc<Readiness>,
+}
+
+/// What handlers share.
+#[derive(Clone)]
+pub(super) struct App(Arc<Shared>);
+
+pub(super) struct Shared {
+    state: AdminState,
+    pub(super) started_at: UnixMillis,
+    pub(super) answers: AnswerCounts,
+}
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl Deref for Shared {
+    type Target = AdminState;
+
+    fn deref(&self) -> &AdminState {
+        &self.state
+    }
+}
+
+/// A bound address that nobody serves yet. Clients that connect meanwhile wait.
+#[derive(Debug)]
+pub struct AdminServer {
+    listener: TcpListener,
+    addr: SocketAddr,
+}
+
+impl AdminServer {
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// It cannot be listened on; the error names it.
+    pub fn bind(addr: SocketAddr) -> io::Result<Self> {
+        let bound = TcpListener::bind(addr).and_then(|listener| {
+            // What tokio takes over must not block its thread.
+            listener.set_nonblocking(true)?;
+            let addr = listener.local_addr()?;
+            Ok(Self { listener, addr })
+        });
+        bound.map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!("listen on {addr} for the admin API: {error}"),
+            )
+        })
+    }
+
+    /// The address, with the port that the system chose if none was asked for.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Serves on a thread of its own.
+    ///
+    /// # Errors
+    /// The thread or what it waits with could not be created.
+    pub fn start(self, state: AdminState) -> io::Result<AdminThread> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let listener = {
+            let _inside = runtime.enter();
+            tokio::net::TcpListener::from_std(self.listener)?
+        };
+        let (stop, stopped) = oneshot::channel();
+        let app = App(Arc::new(Shared {
+            state,
+            started_at: shards::runtime::now(),
+            answers: AnswerCounts::default(),
+        }));
+        let thread = std::thread::Builder::new()
+            .name("admin".to_owned())
+            .spawn(move || {
+                let finished = runtime.block_on(serve(listener, app, stopped));
+                // Whatever is still at it, a disk that hangs included, is left behind.
+                runtime.shutdown_background();
+                finished
+            })?;
+        Ok(AdminThread {
+            stop,
+            thread,
+            addr: self.addr,
+        })
+    }
+}
+
+/// The running admin API. Dropping it stops it at once.
+#[derive(Debug)]
+pub struct AdminThread {
+    stop: oneshot::Sender<Duration>,
+    thread: JoinHandle<bool>,
+    addr: SocketAddr,
+}
+
+impl AdminThread {
+    /// The address it serves.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Accepts no more connections, finishes the requests in flight, and returns when
+    /// the thread has ended: whether all of them were answered within `timeout`.
+    ///
+    /// Requests need the shards, so stop this before the shards are closed.
+    pub fn stop(self, timeout: Duration) -> bool {
+        // A thread that is gone already has nothing to stop.
+        let _ = self.stop.send(timeout);
+        self.thread.join().unwrap_or(false)
+    }
+}
+
+async fn serve(
+    listener: tokio::net::TcpListener,
+    app: App,
+    stopped: oneshot::Receiver<Duration>,
+) -> bool {
+    tokio::spawn(run_pump(app.control.clone()));
+    let (drain, drained) = oneshot::channel::<()>();
+    let listener = Listener::new(listener, CONNECTIONS_MAX, IDLE_TIMEOUT);
+    let serving = axum::serve(listener, routes::router(app)).with_graceful_shutdown(async {
+        let _ = drained.await;
+    });
+    let serving = tokio::spawn(serving.into_future());
+    let patience = stopped.await.unwrap_or(Duration::ZERO);
+    let _ = drain.send(());
+    matches!(tokio::time::timeout(patience, serving).await, Ok(Ok(_)))
+}
+
+/// Brings the answers of the shards to those who wait for them.
+async fn run_pump(control: ControlHandle) {
+    let mut pump = pin!(control.pump());
+    loop {
+        // Polled at least that often, so that overdue answers are noticed.
+        let _ = tokio::time::timeout(PUMP_WAKE_INTERVAL, pump.as_mut()).await;
+    }
+}

@@ -1,0 +1,181 @@
+//! The bodies of the admin API, member for member as operator.md section 4 names them.
+//!
+//! Requests hold their members as they came: `fields.rs` judges them one by one, so that
+//! the message of a refusal can name the member. Members we do not know are refused,
+//! because an operator's typo in `Amount` must not pass for a deposit of nothing.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shards::ledger::{AccountFacts, AccountStatus, Funds, SessionFacts};
+use shards::types::UnixMillis;
+
+/// `PUT /accounts/{domain}/{player}`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct OpenAccountRequest {
+    pub(super) country_code: Option<Value>,
+}
+
+/// `POST …/deposits`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct DepositRequest {
+    #[serde(rename = "TransactionID")]
+    pub(super) transaction_id: Option<Value>,
+    pub(super) amount: Option<Value>,
+}
+
+/// `POST …/sessions`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct OpenSessionRequest {
+    pub(super) country_code: Option<Value>,
+    pub(super) logout_at: Option<Value>,
+}
+
+/// One line of `POST /import`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct ImportRequest {
+    #[serde(rename = "OperatorAccountID")]
+    pub(super) operator_account_id: Option<Value>,
+    pub(super) country_code: Option<Value>,
+    pub(super) cash_funds: Option<Value>,
+    pub(super) bonus_funds: Option<Value>,
+    pub(super) open_session: Option<Value>,
+}
+
+/// An account.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct AccountBody {
+    #[serde(rename = "OperatorAccountID")]
+    operator_account_id: String,
+    currency_code: String,
+    country_code: String,
+    cash_funds: String,
+    bonus_funds: String,
+    status: &'static str,
+    limits: LimitsBody,
+    created_at: String,
+    open_rounds: u32,
+}
+
+/// The player limits of an account; `null` for what is not limited.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct LimitsBody {
+    loss_daily: Option<String>,
+    loss_weekly: Option<String>,
+    loss_monthly: Option<String>,
+    session_seconds: Option<u64>,
+}
+
+impl From<&AccountFacts> for AccountBody {
+    fn from(facts: &AccountFacts) -> Self {
+        let funds = FundsBody::from(&facts.funds);
+        Self {
+            operator_account_id: facts.account.to_string(),
+            currency_code: facts.funds.currency.to_string(),
+            country_code: facts.country.to_string(),
+            cash_funds: funds.cash_funds,
+            bonus_funds: funds.bonus_funds,
+            status: match facts.status {
+                AccountStatus::Active => "Active",
+                AccountStatus::Suspended => "Suspended",
+            },
+            // The ledger knows no player limits, so no account has any.
+            limits: LimitsBody::default(),
+            created_at: rfc3339(facts.created_at),
+            open_rounds: facts.open_rounds,
+        }
+    }
+}
+
+/// What an account holds after a booking.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct FundsBody {
+    cash_funds: String,
+    bonus_funds: String,
+}
+
+impl From<&Funds> for FundsBody {
+    fn from(funds: &Funds) -> Self {
+        Self {
+            cash_funds: funds.balance.cash.to_major(funds.currency),
+            bonus_funds: funds.balance.bonus.to_major(funds.currency),
+        }
+    }
+}
+
+/// A session.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct SessionBody {
+    session_key: String,
+    #[serde(rename = "OperatorAccountID")]
+    operator_account_id: String,
+    country_code: String,
+    created_at: String,
+    logout_at: Option<String>,
+}
+
+impl From<&SessionFacts> for SessionBody {
+    fn from(facts: &SessionFacts) -> Self {
+        Self {
+            session_key: facts.key.to_string(),
+            operator_account_id: facts.account.to_string(),
+            country_code: facts.country.to_string(),
+            created_at: rfc3339(facts.created_at),
+            logout_at: facts.logout_at.map(rfc3339),
+        }
+    }
+}
+
+/// The session of one imported account.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ImportedSession<'a> {
+    #[serde(rename = "OperatorAccountID")]
+    pub(super) operator_account_id: &'a str,
+    pub(super) session_key: String,
+}
+
+/// The last line of an import that was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ImportCounts {
+    /// Lines with an account.
+    pub(super) accounts: u64,
+    /// Accounts that were not there before.
+    pub(super) created: u64,
+    /// Accounts that were, funds and country as they are.
+    pub(super) existing: u64,
+    /// Session keys in the answer.
+    pub(super) sessions: u64,
+}
+
+/// A moment as RFC 3339 in UTC, to the millisecond.
+pub(super) fn rfc3339(at: UnixMillis) -> String {
+    // Years beyond 9999 have no RFC 3339 form; such a moment is as good as never.
+    let at = Timestamp::from_millisecond(at.0).unwrap_or(Timestamp::MAX);
+    format!("{at:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_leave_as_rfc_3339_with_milliseconds() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (1_795_000_000_001, "2026-11-18T11:06:40.001Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(rfc3339(UnixMillis(millis)), text);
+        }
+    }
+}
