@@ -15,6 +15,7 @@ mod auth;
 mod errors;
 mod fields;
 mod health;
+mod import;
 mod listener;
 mod metrics;
 mod prometheus;

@@ -9,7 +9,7 @@ use axum::routing::{get, post, put};
 
 use super::errors::AdminError;
 use super::server::App;
-use super::{accounts, auth, health, metrics, sessions};
+use super::{accounts, auth, health, import, metrics, sessions};
 
 /// All routes of operator.md section 4 that exist.
 pub(super) fn router(app: App) -> Router {
@@ -28,6 +28,7 @@ pub(super) fn router(app: App) -> Router {
             "/sessions/{key}",
             get(sessions::read).delete(sessions::log_out),
         )
+        .route("/import", post(import::import))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(from_fn_with_state(app.clone(), auth::require_token));

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -10,10 +11,11 @@ use std::time::Duration;
 
 use shards::runtime::{ControlHandle, ShardMetrics};
 use shards::types::UnixMillis;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::auth::AdminToken;
 use super::health::Readiness;
+use super::import::IMPORTS_AT_ONCE;
 use super::listener::{CONNECTIONS_MAX, IDLE_TIMEOUT, Listener};
 use super::metrics::{AnswerCounts, MetricsSource};
 use super::routes;
@@ -36,6 +38,9 @@ pub struct AdminState {
     pub metrics_sources: Vec<MetricsSource>,
     /// What `/healthz` and `/readyz` say.
     pub readiness: Arc<Readiness>,
+    /// Where an import is kept until all of it was checked: the data directory. The
+    /// file has no name there and is gone with the process.
+    pub spool_dir: PathBuf,
 }
 
 /// What handlers share.
@@ -45,6 +50,7 @@ pub(super) struct App(Arc<Shared>);
 pub(super) struct Shared {
     state: AdminState,
     pub(super) started_at: UnixMillis,
+    pub(super) imports: Arc<Semaphore>,
     pub(super) answers: AnswerCounts,
 }
 
@@ -113,6 +119,7 @@ impl AdminServer {
         let app = App(Arc::new(Shared {
             state,
             started_at: shards::runtime::now(),
+            imports: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
             answers: AnswerCounts::default(),
         }));
         let thread = std::thread::Builder::new()

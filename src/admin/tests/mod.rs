@@ -2,6 +2,7 @@
 
 mod accounts;
 mod client;
+mod import;
 mod lifecycle;
 mod operations;
 
