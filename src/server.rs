@@ -167,12 +167,28 @@ impl ServeParts {
             metrics: self.wallet_metrics[shard].clone(),
             draining: self.draining.clone(),
         });
+        let patience = connections_share(self.config.shutdown_timeout);
+        let cut = {
+            let handle = handle.clone();
+            async move {
+                handle.drain_requested().await;
+                glommio::timer::sleep(patience).await;
+                tracing::warn!(shard, "connections that did not end in time are cut");
+                Ok(())
+            }
+        };
         let stop = async move { handle.drain_requested().await };
-        if let Err(error) = listener::serve(sockets, std::rc::Rc::new(service), shared, stop).await
-        {
+        let serve = listener::serve(sockets, std::rc::Rc::new(service), shared, stop);
+        if let Err(error) = futures_lite::future::or(serve, cut).await {
             tracing::error!(shard, %error, "cannot serve connections");
         }
     }
+}
+
+/// The part of `shutdown_timeout` that requests in flight may take: half, so that a client
+/// that never finishes its request leaves time for the admin API and the last batch.
+fn connections_share(shutdown_timeout: Duration) -> Duration {
+    shutdown_timeout / 2
 }
 
 /// The operator's bounds, beside those that are ours.
@@ -285,7 +301,10 @@ fn supervise(
     {
         return Ok(status);
     }
-    admin.stop(supervisor.time_left());
+    // Half of what is left, for the same reason.
+    if !admin.stop(supervisor.time_left() / 2) {
+        tracing::warn!("requests of the admin API that did not end in time are cut");
+    }
     cluster.close();
     if let Some(status) =
         supervisor.await_all(shards, |event| matches!(event, Event::Stopped(_)))?

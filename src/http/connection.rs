@@ -357,15 +357,12 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
         }
     }
 
-    /// While the shard drains: requests that have come already are answered too, up to
-    /// a bound for those who never stop.
+    /// While the shard drains: requests that have come already, in part or perhaps still
+    /// in the socket, are answered too, up to a bound for those who never stop.
     fn is_last(&mut self, consumed: Option<usize>) -> bool {
         self.answered_draining += 1;
-        let behind = consumed.map_or(&[][..], |consumed| &self.wire.input.bytes()[consumed..]);
-        let has_another = matches!(
-            HeadParser::default().parse(behind, &self.shared.limits),
-            Parsed::Head(_)
-        );
+        let has_another =
+            consumed.is_some_and(|consumed| self.wire.input.has_more_behind(consumed));
         !has_another || self.answered_draining > REQUESTS_PER_TURN_MAX
     }
 

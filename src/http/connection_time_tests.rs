@@ -205,11 +205,12 @@ fn draining_answers_the_request_that_is_under_way() {
     );
     check(
         &format!("{LATER}{GET}{GET}GET"),
-        "",
+        " /g HTTP/1.1\r\nHost: a\r\n\r\n",
         &[
             "200 - 1 Get /later ",
             "200 - 2 Get /g ",
-            "200 close 3 Get /g ",
+            "200 - 3 Get /g ",
+            "200 close 4 Get /g ",
         ],
     );
 }

@@ -198,6 +198,12 @@ impl Input {
         }
     }
 
+    /// Whether more has come than the first `count` bytes, or may have: a read that took
+    /// all the room it was given may have left some in the socket.
+    pub(crate) fn has_more_behind(&self, count: usize) -> bool {
+        self.end - self.start > count || self.was_filled
+    }
+
     /// Forgets a range of bytes in the middle.
     pub(crate) fn remove(&mut self, gap: Range<usize>) {
         let (start, end) = (self.start + gap.start, self.start + gap.end);

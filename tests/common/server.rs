@@ -1,0 +1,321 @@
+//! The real binary as a child process, with a configuration of many kinds of domains.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use super::{PATIENCE, eventually};
+
+/// The bearer token of the admin API in every test.
+pub const ADMIN_TOKEN: &str = "adm1n-t0ken-of-the-tests";
+
+/// One domain of every kind that the pages know.
+const DOMAINS: &str = r#"
+[[domain]]
+name = "acme"
+currency = "GBP"
+credentials = [{ user = "gw", password = "s3cret-of-acme" }]
+
+[[domain]]
+name = "nippon"
+currency = "JPY"
+credentials = [{ user = "gw", password = "s3cret-of-nippon" }]
+funds_priority = "Unknown"
+
+[[domain]]
+name = "gulf"
+currency = "KWD"
+credentials = [{ user = "gw", password = "s3cret-of-gulf" }]
+funds_priority = "BonusFundsFirst"
+
+[[domain]]
+name = "walled"
+currency = "GBP"
+credentials = [{ user = "gw", password = "s3cret-of-walled" }]
+allow = ["10.20.0.0/16", "2001:db8::/32", "127.0.0.9/32"]
+
+[[domain]]
+name = "keyed"
+currency = "GBP"
+credentials = [{ user = "gw", password = "s3cret-of-keyed" }]
+platform_keys = ["MG", "1234"]
+
+[[domain]]
+name = "once"
+currency = "GBP"
+credentials = [{ user = "gw", password = "s3cret-of-once" }]
+single_use_tokens = true
+
+[[domain]]
+name = "hasty"
+currency = "GBP"
+credentials = [{ user = "gw", password = "s3cret-of-hasty" }]
+session_token_ttl = "20s"
+
+[[domain]]
+name = "rotating"
+currency = "GBP"
+credentials = [
+    { user = "old", password = "s3cret-of-rotating" },
+    { user = "new", password = "with:two:colons" },
+    { user = "é", password = "pässwörd" },
+]
+"#;
+
+/// What a test wants different from the usual server.
+#[derive(Clone)]
+pub struct Setup {
+    pub shards: usize,
+    pub listen: String,
+    pub log_level: &'static str,
+    pub shutdown_timeout: &'static str,
+    /// Lines for the table `[limits]`.
+    pub limits: &'static str,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            shards: 2,
+            listen: "127.0.0.1:0".to_owned(),
+            log_level: "info",
+            shutdown_timeout: "10s",
+            limits: "",
+        }
+    }
+}
+
+impl Setup {
+    /// Starts the server and waits until it is ready.
+    pub fn start(&self) -> Server {
+        let home = tempfile::tempdir().unwrap();
+        let config = self.write_config(home.path());
+        Server::spawn(&["serve", "--config", &config], home)
+    }
+
+    /// Runs a server that is expected to end by itself.
+    pub fn start_in_vain(&self) -> Ended {
+        let home = tempfile::tempdir().unwrap();
+        let config = self.write_config(home.path());
+        run(&["serve", "--config", &config], home.path())
+    }
+
+    fn write_config(&self, home: &Path) -> String {
+        let Self {
+            shards,
+            listen,
+            log_level,
+            shutdown_timeout,
+            limits,
+        } = self;
+        let data_dir = home.join("data");
+        let config = format!(
+            r#"
+data_dir = "{}"
+shards = {shards}
+shutdown_timeout = "{shutdown_timeout}"
+log_level = "{log_level}"
+trusted_proxies = ["127.0.0.1/32", "10.9.0.0/16", "2001:db8:9::/48"]
+
+[listen]
+wallet = "{listen}"
+admin = "127.0.0.1:0"
+
+[admin]
+token = "{ADMIN_TOKEN}"
+
+[limits]
+{limits}
+{DOMAINS}"#,
+            data_dir.display()
+        );
+        let path = home.join("purser.toml");
+        std::fs::write(&path, config).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+/// A running server; killed, by its own process id, when dropped.
+pub struct Server {
+    child: Child,
+    pub wallet: SocketAddr,
+    pub admin: SocketAddr,
+    /// What it printed until it was ready.
+    pub greeting: Vec<String>,
+    stdout: Captured,
+    stderr: Captured,
+    pub home: TempDir,
+}
+
+/// What one output of a child has said so far.
+type Captured = Arc<Mutex<String>>;
+
+/// A process that has ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Server {
+    /// Two shards, all domains, nobody in them.
+    pub fn start() -> Self {
+        Setup::default().start()
+    }
+
+    /// Runs the binary with these arguments and waits for its addresses.
+    pub fn spawn(arguments: &[&str], home: TempDir) -> Self {
+        let mut child = spawn(arguments, home.path());
+        let stdout = capture(child.stdout.take().unwrap());
+        let stderr = capture(child.stderr.take().unwrap());
+        let start = Instant::now();
+        loop {
+            let said = stdout.lock().unwrap().clone();
+            if let (Some(wallet), Some(admin)) =
+                (address(&said, "wallet API"), address(&said, "admin API"))
+            {
+                let greeting = said.lines().map(str::to_owned).collect();
+                return Self {
+                    child,
+                    wallet,
+                    admin,
+                    greeting,
+                    stdout,
+                    stderr,
+                    home,
+                };
+            }
+            let ended = child.try_wait().unwrap();
+            if ended.is_some() || start.elapsed() > PATIENCE {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!(
+                    "the server was never ready (ended: {ended:?})\nstdout: {said}\nstderr: {}",
+                    stderr.lock().unwrap()
+                );
+            }
+            thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// Everything printed and logged so far.
+    pub fn output(&self) -> String {
+        format!(
+            "{}{}",
+            self.stdout.lock().unwrap(),
+            self.stderr.lock().unwrap()
+        )
+    }
+
+    /// Sends the process a signal.
+    pub fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).unwrap();
+        kill(Pid::from_raw(id), signal).unwrap();
+    }
+
+    /// Whether the process has ended, and how.
+    pub fn try_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    /// Waits until the process has ended by itself.
+    pub fn ended(mut self) -> Ended {
+        let status = eventually("the server ends", || self.try_ended());
+        Ended {
+            status,
+            stdout: self.stdout.lock().unwrap().clone(),
+            stderr: self.stderr.lock().unwrap().clone(),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("--- the server said:\n{}", self.output());
+        }
+    }
+}
+
+/// Runs the binary until it ends by itself.
+pub fn run(arguments: &[&str], directory: &Path) -> Ended {
+    let mut child = spawn(arguments, directory);
+    let stdout = capture(child.stdout.take().unwrap());
+    let stderr = capture(child.stderr.take().unwrap());
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if start.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("{arguments:?} did not end by itself");
+        }
+        thread::sleep(std::time::Duration::from_millis(5));
+    };
+    // The readers end with the pipes, which the process has closed by ending.
+    eventually("all output is read", || {
+        (Arc::strong_count(&stdout) == 1 && Arc::strong_count(&stderr) == 1).then_some(())
+    });
+    let stdout = stdout.lock().unwrap().clone();
+    let stderr = stderr.lock().unwrap().clone();
+    Ended {
+        status,
+        stdout,
+        stderr,
+    }
+}
+
+fn spawn(arguments: &[&str], directory: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_purser"))
+        .args(arguments)
+        .current_dir(directory)
+        .env_remove("PURSER_ADMIN_TOKEN")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Reads an output to its end on a thread of its own, so that the child never waits.
+fn capture(output: impl Read + Send + 'static) -> Captured {
+    let captured = Captured::default();
+    let writer = Arc::clone(&captured);
+    thread::spawn(move || {
+        let mut lines = BufReader::new(output);
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+            writer
+                .lock()
+                .unwrap()
+                .push_str(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+    });
+    captured
+}
+
+/// The address in a complete line such as `wallet API  http://127.0.0.1:4711`.
+fn address(said: &str, words: &str) -> Option<SocketAddr> {
+    let complete = &said[..=said.rfind('\n')?];
+    let line = complete.lines().find(|line| line.contains(words))?;
+    let (_, url) = line.split_once("http://")?;
+    url.split_whitespace()
+        .next()?
+        .trim_end_matches('/')
+        .parse()
+        .ok()
+}
