@@ -29,6 +29,11 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 /// Events taken at once; more are taken in the next round of the same turn.
 const EVENTS_MAX: usize = 256;
 
+/// Reads that a socket may serve between two looks at the others. A client that keeps
+/// its socket full would otherwise be the only one that is served: its task always has
+/// something to do, so the executor would not look for I/O.
+const READS_IN_A_ROW_MAX: u32 = 8;
+
 /// The sockets of one shard and the task that wakes their readers and writers.
 pub struct Readiness {
     epoll: Rc<PollableFd<OwnedEpoll>>,
@@ -58,8 +63,15 @@ struct Source {
     writable: Cell<bool>,
     /// The peer has finished or the socket has failed: reading never blocks again.
     ended: Cell<bool>,
+    /// Reads since the last event.
+    reads_in_a_row: Cell<u32>,
     reader: RefCell<Option<Waker>>,
     writer: RefCell<Option<Waker>>,
+}
+
+/// What is asked of every socket: to be told of each change once.
+fn interest() -> EpollFlags {
+    EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET
 }
 
 impl Readiness {
@@ -98,14 +110,8 @@ impl Readiness {
             source,
             number,
         };
-        let flags = EpollFlags::EPOLLIN
-            | EpollFlags::EPOLLOUT
-            | EpollFlags::EPOLLRDHUP
-            | EpollFlags::EPOLLET;
-        self.epoll
-            .get_ref()
-            .0
-            .add(socket, EpollEvent::new(flags, number as u64))?;
+        let event = EpollEvent::new(interest(), number as u64);
+        self.epoll.get_ref().0.add(socket, event)?;
         Ok(registration)
     }
 }
@@ -145,6 +151,7 @@ impl Source {
         if events.intersects(over) {
             self.ended.set(true);
         }
+        self.reads_in_a_row.set(0);
         if events.intersects(EpollFlags::EPOLLIN | over) {
             self.readable.set(true);
             wake(&self.reader);
@@ -174,6 +181,19 @@ struct Registration {
     readiness: Rc<Readiness>,
     source: Rc<Source>,
     number: usize,
+}
+
+impl Registration {
+    fn raise_again(&self, socket: &TcpStream) -> io::Result<()> {
+        self.source.readable.set(false);
+        let mut event = EpollEvent::new(interest(), self.number as u64);
+        Ok(self
+            .readiness
+            .epoll
+            .get_ref()
+            .0
+            .modify(socket, &mut event)?)
+    }
 }
 
 impl Drop for Registration {
@@ -259,8 +279,15 @@ impl AsyncRead for Stream {
     ) -> Poll<io::Result<usize>> {
         let source = &self.registration.source;
         if source.readable.get() {
+            if source.reads_in_a_row.get() == READS_IN_A_ROW_MAX {
+                // Registering again raises the event again, after all that wait already.
+                remember(&source.reader, cx);
+                self.registration.raise_again(&self.socket)?;
+                return Poll::Pending;
+            }
             match (&self.socket).read(buffer) {
                 Ok(count) => {
+                    source.reads_in_a_row.set(source.reads_in_a_row.get() + 1);
                     if count < buffer.len() && !source.ended.get() {
                         source.readable.set(false);
                     }
@@ -304,5 +331,104 @@ impl AsyncWrite for Stream {
     /// Tells the peer that nothing follows; reading goes on.
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.socket.shutdown(Shutdown::Write))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    use glommio::{LocalExecutor, LocalExecutorBuilder};
+
+    use super::*;
+
+    /// With a preempt timer that never fires, as in production.
+    fn executor() -> LocalExecutor {
+        LocalExecutorBuilder::default()
+            .io_memory(64 << 10)
+            .preempt_timer(Duration::from_secs(10))
+            .make()
+            .unwrap()
+    }
+
+    /// A watched connection and its other end.
+    fn connect(readiness: &Rc<Readiness>) -> (Stream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (
+            Stream::new(listener.accept().unwrap().0, readiness).unwrap(),
+            client,
+        )
+    }
+
+    #[test]
+    fn a_socket_that_is_always_full_lets_the_executor_look_at_others() {
+        const BYTES: usize = 50_000;
+        executor().run(async {
+            let readiness = Readiness::start().unwrap();
+            let (mut stream, mut client) = connect(&readiness);
+            client.write_all(&[7; BYTES]).unwrap();
+            let seen = Rc::new(Cell::new(0));
+            let seen_by_timer = glommio::spawn_local({
+                let seen = seen.clone();
+                async move {
+                    glommio::timer::sleep(Duration::from_micros(1)).await;
+                    seen.get()
+                }
+            });
+            while seen.get() < BYTES {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).await.unwrap();
+                seen.set(seen.get() + 1);
+            }
+            assert!(
+                seen_by_timer.await < BYTES,
+                "the timer had to wait for the last byte"
+            );
+        });
+    }
+
+    #[test]
+    fn the_end_of_a_stream_is_read_though_it_came_with_the_last_bytes() {
+        executor().run(async {
+            let readiness = Readiness::start().unwrap();
+            let (mut stream, mut client) = connect(&readiness);
+            client.write_all(b"last").unwrap();
+            drop(client);
+            let mut all = Vec::new();
+            stream.read_to_end(&mut all).await.unwrap();
+            assert_eq!(all, b"last");
+        });
+    }
+
+    #[test]
+    fn a_writer_waits_for_room_and_goes_on() {
+        const BYTES: usize = 20 << 20;
+        executor().run(async {
+            let readiness = Readiness::start().unwrap();
+            let (mut stream, mut client) = connect(&readiness);
+            let reader = std::thread::spawn(move || {
+                let mut all = Vec::new();
+                client.read_to_end(&mut all).unwrap();
+                all.len()
+            });
+            stream.write_all(&vec![7; BYTES]).await.unwrap();
+            stream.close().await.unwrap();
+            assert_eq!(reader.join().unwrap(), BYTES);
+        });
+    }
+
+    #[test]
+    fn numbers_of_closed_sockets_are_used_again() {
+        executor().run(async {
+            let readiness = Readiness::start().unwrap();
+            for _ in 0..10 {
+                let (mut stream, mut client) = connect(&readiness);
+                client.write_all(b"x").unwrap();
+                stream.read_exact(&mut [0]).await.unwrap();
+            }
+            assert_eq!(readiness.watched.borrow().sources.len(), 1);
+        });
     }
 }

@@ -35,12 +35,11 @@ const IO_MEMORY_BYTES: usize = 64 << 10;
 
 /// After how long a turn of the executor is cut short to look for I/O.
 ///
-/// Our turns end by themselves, because every burst is bounded, so this only has to be
-/// finite. It must not be short: glommio parks with runnable tasks when the timer has
-/// fired before the first task of a turn ran, which a thread that is descheduled for as
-/// long as this will meet (docs/adr/0001). 1 ms brought p99 of 8 to 26 ms on a busy
-/// machine, 10 and 100 ms one of 2 to 5 ms.
-const PREEMPT_TIMER: Duration = Duration::from_millis(100);
+/// Our turns end by themselves: whatever could go on for ever lets I/O run after a
+/// bounded burst. So this only has to be finite, and it must not be short: glommio parks
+/// with runnable tasks when the timer has fired before the first task of a turn ran,
+/// which a thread that is descheduled for as long as this will meet (docs/adr/0001).
+const PREEMPT_TIMER: Duration = Duration::from_secs(10);
 
 /// How often overdue answers are looked for, and sizes are published. Its timer also
 /// bounds how long an executor can sleep by mistake.
