@@ -21,6 +21,7 @@ use super::encode::{self, AnswerHead, Connection as ConnectionField};
 use super::fields::{Framing, Head};
 use super::limits::{FORWARDED_FOR_MAX, OUTPUT_BYTES_FLUSH, REQUESTS_PER_TURN_MAX};
 use super::parse::{HeadParser, Parsed, Version};
+use super::remembered::Remembered;
 use super::shared::HttpShared;
 use super::wire::{Fill, Wire};
 use super::{Answer, Method, Rejection, Request, Service};
@@ -40,6 +41,7 @@ pub async fn serve_connection<S: Service, IO: AsyncRead + AsyncWrite + Unpin>(
         peer,
         session: S::Session::default(),
         answer_body: Vec::new(),
+        remembered: Remembered::default(),
         is_fresh: true,
         turn: 0,
         answered_draining: 0,
@@ -90,6 +92,7 @@ struct Connection<'s, S: Service, IO> {
     session: S::Session,
     /// Of the answer that is being made; kept for its memory.
     answer_body: Vec<u8>,
+    remembered: Remembered,
     /// Whether no request has come yet.
     is_fresh: bool,
     /// Requests since the task last gave way.
@@ -143,8 +146,14 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
         loop {
             let bytes = self.wire.input.bytes();
             if !bytes.is_empty() {
+                if !has_begun && let Some(head) = self.remembered.find(bytes) {
+                    return Ok(head);
+                }
                 match parser.parse(bytes, limits) {
-                    Parsed::Head(head) => return Ok(head),
+                    Parsed::Head(head) => {
+                        self.remembered.keep(bytes, &head);
+                        return Ok(head);
+                    }
                     Parsed::Rejected(rejection) => {
                         let without_body = parser.is_head_request();
                         return Err(self.reject(&rejection, ConnectionField::Close, without_body));

@@ -17,6 +17,7 @@ pub mod fields;
 pub mod limits;
 pub mod metrics;
 pub mod parse;
+mod remembered;
 mod seats;
 mod shared;
 mod target;

@@ -88,26 +88,25 @@ impl Amount {
 
     /// Appends the amount in major units with exactly the currency's fraction digits.
     pub fn write_major(self, currency: Currency, out: &mut Vec<u8>) {
+        let mut text = itoa::Buffer::new();
+        let minor = text.format(self.0).as_bytes();
         let digits = currency.fraction_digits() as usize;
-        // 19 digits of an i64, a point, and leading zeroes of a fraction: 24 are enough.
-        let mut text = [b'0'; 24];
-        let mut at = text.len();
-        let mut rest = self.0.unsigned_abs();
-        let mut written = 0;
-        loop {
-            if written == digits && digits > 0 {
-                at -= 1;
-                text[at] = b'.';
+        if digits == 0 {
+            out.extend_from_slice(minor);
+            return;
+        }
+        match minor.len().checked_sub(digits) {
+            Some(whole @ 1..) => {
+                out.extend_from_slice(&minor[..whole]);
+                out.push(b'.');
+                out.extend_from_slice(&minor[whole..]);
             }
-            at -= 1;
-            text[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            written += 1;
-            if rest == 0 && written > digits {
-                break;
+            _ => {
+                out.extend_from_slice(b"0.");
+                out.extend(std::iter::repeat_n(b'0', digits - minor.len()));
+                out.extend_from_slice(minor);
             }
         }
-        out.extend_from_slice(&text[at..]);
     }
 
     /// The amount in major units as text, for logs and cold paths.
