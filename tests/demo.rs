@@ -9,21 +9,7 @@ use common::{Admin, Server, Wallet, now_millis, token_at};
 use serde_json::Value;
 
 fn start() -> Server {
-    let home = tempfile::tempdir().unwrap();
-    let data = home.path().join("demo-data");
-    let arguments = [
-        "serve",
-        "--demo",
-        "--data-dir",
-        data.to_str().unwrap(),
-        "--listen",
-        "127.0.0.1:0",
-        "--admin-listen",
-        "127.0.0.1:0",
-        "--shards",
-        "2",
-    ];
-    Server::spawn(&arguments, home)
+    Server::demo(&["--data-dir", "demo-data"])
 }
 
 /// The line of the output that starts a curl; it may come after the addresses.

@@ -172,6 +172,14 @@ impl Server {
         Setup::default().start()
     }
 
+    /// `purser serve --demo` on free ports, with two shards and whatever else is given.
+    pub fn demo(more: &[&str]) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let demo = ["serve", "--demo", "--shards", "2"];
+        let free_ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"];
+        Self::spawn(&[&demo, &free_ports, more].concat(), home)
+    }
+
     /// Runs the binary with these arguments and waits for its addresses.
     pub fn spawn(arguments: &[&str], home: TempDir) -> Self {
         let mut child = spawn(arguments, home.path());
