@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     };
     done.unwrap_or_else(|error| {
         eprintln!("purser: {error:#}");
-        ExitCode::FAILURE
+        server::exit_status(&error)
     })
 }
 

@@ -156,6 +156,7 @@ fn write_wallet(text: &mut PrometheusText, shards: &[Arc<WalletMetrics>]) {
     );
     for (reason, name) in [
         (Unavailable::Busy, "busy"),
+        (Unavailable::DiskFull, "disk_full"),
         (Unavailable::Draining, "draining"),
         (Unavailable::NoAnswer, "no_answer"),
     ] {

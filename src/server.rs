@@ -20,20 +20,21 @@ use anyhow::{Context, bail};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Select, unbounded};
 use nix::sys::signal::{SigSet, Signal};
 use shards::ledger::LedgerSettings;
-use shards::routing::SlotMap;
-use shards::runtime::{Cluster, ClusterSettings, Event, ShardHandle};
-use shards::storage::MemoryDisk;
+use shards::runtime::{Cluster, ClusterSettings, Event, FlushPlace, ShardHandle, StartError};
+use shards::storage::{Caching, DirectDisk, DirectoryLock};
+use shards::wal::{self, DataSet, DataSetId, OpenError};
 
 use crate::admin::{AdminServer, AdminState, AdminThread, AdminToken, Readiness};
 use crate::cli::ServeOptions;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Durability};
 use crate::http::{HttpMetrics, HttpShared, Limits, Seats};
 use crate::listener;
 use crate::preflight::{self, Placement};
 use crate::wallet::{Parts, WalletMetrics, WalletService};
 use crate::{demo, metrics};
 
-/// The disk failed: reliability.md's exit statuses.
+// reliability.md's exit statuses: the data is refused, the disk failed.
+const EXIT_DATA_REFUSED: u8 = 3;
 const EXIT_DISK_FAILED: u8 = 4;
 
 /// What every shard's server is made of. One clone goes to each shard's thread.
@@ -60,11 +61,12 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
         tracing::warn!("{note}");
     }
     let listening = Listening::open(config, placement.shards)?;
-    std::fs::create_dir_all(&config.data_dir)
-        .with_context(|| format!("create the data directory {}", config.data_dir.display()))?;
+    // Held until the process ends.
+    let _lock = DirectoryLock::acquire(&config.data_dir)?;
+    let data = open_data(config, placement.shards)?;
 
     let parts = ServeParts::new(config, &placement, listening.shard_sockets);
-    let cluster = start_cluster(config, &placement, parts.clone())?;
+    let cluster = start_cluster(config, &placement, &data, parts.clone())?;
     let demo_file = if options.demo {
         Some(create_demo(&cluster, &config.data_dir)?)
     } else {
@@ -205,9 +207,38 @@ fn http_limits(operator: &config::Limits) -> Limits {
     }
 }
 
+/// The status of a server that could not start or run.
+#[must_use]
+pub fn exit_status(error: &anyhow::Error) -> ExitCode {
+    let is_recovery = error.downcast_ref::<StartError>().is_some();
+    match error.chain().find_map(|cause| cause.downcast_ref()) {
+        Some(OpenError::Refused(_)) => ExitCode::from(EXIT_DATA_REFUSED),
+        // Data that is there and cannot be made durable; founding it is only a start.
+        Some(OpenError::Io { .. }) if is_recovery => ExitCode::from(EXIT_DISK_FAILED),
+        Some(OpenError::Io { .. } | OpenError::OtherShardCount { .. }) | None => ExitCode::FAILURE,
+    }
+}
+
+/// Finds the data set in the data directory, or founds one.
+fn open_data(config: &Config, shards: u16) -> anyhow::Result<DataSet> {
+    let (caching, durability) = match config.log.durability {
+        Durability::Fsync => (Caching::Bypassed, wal::Durability::Fsync),
+        Durability::Os => (Caching::Used, wal::Durability::Os),
+    };
+    let disk = DirectDisk::open(&config.data_dir, caching)
+        .with_context(|| format!("write to the data directory {}", config.data_dir.display()))?;
+    let settings = wal::LogSettings {
+        segment_bytes: config.log.segment_bytes,
+        durability,
+    };
+    let new = DataSetId::random().context("the system's random source failed")?;
+    Ok(DataSet::open(Arc::new(disk), shards, settings, new)?)
+}
+
 fn start_cluster(
     config: &Config,
     placement: &Placement,
+    data: &DataSet,
     parts: ServeParts,
 ) -> anyhow::Result<Cluster> {
     let mut secret = [0; 16];
@@ -219,7 +250,7 @@ fn start_cluster(
             .fold(0, |key, &byte| key << 8 | u64::from(byte))
     };
     let settings = ClusterSettings {
-        slot_map: SlotMap::even(placement.shards),
+        flush_place: FlushPlace::Auto,
         pin_to_cpus: if placement.pin {
             placement.cpus.clone()
         } else {
@@ -230,10 +261,7 @@ fn start_cluster(
             digest_secret: [key(low), key(high)],
         },
     };
-    let disks = (0..placement.shards)
-        .map(|_| MemoryDisk::default())
-        .collect();
-    Ok(Cluster::start(&settings, disks, move |handle| {
+    Ok(Cluster::start(&settings, data, move |handle| {
         parts.clone().serve(handle)
     })?)
 }
@@ -388,9 +416,10 @@ impl Supervisor<'_> {
 fn after(event: Event) -> anyhow::Result<ExitCode> {
     match event {
         Event::DiskFailed(shard, error) => {
+            let error = anyhow::Error::new(error);
             tracing::error!(
                 shard = shard.0,
-                %error,
+                error = format!("{error:#}"),
                 "the log could not be written; nobody in this batch was answered, and the \
                  process ends: restart it to read back what the disk holds"
             );

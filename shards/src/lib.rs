@@ -25,6 +25,9 @@ pub enum Unavailable {
     /// The shards are stopping.
     #[error("the server is stopping")]
     Draining,
+    /// The disk has no room for another booking; reads go on.
+    #[error("the disk is full")]
+    DiskFull,
     /// The owner did not answer in time.
     #[error("the owner did not answer in time")]
     NoAnswer,

@@ -105,6 +105,10 @@ fn unavailable(why: Unavailable) -> AdminError {
             "too many commands are waiting; send the request again",
             RETRY_BUSY_SECONDS,
         ),
+        Unavailable::DiskFull => AdminError::overloaded(
+            "the disk is full and nothing was done; send the request again when there is room",
+            RETRY_DRAINING_SECONDS,
+        ),
         Unavailable::Draining => {
             AdminError::overloaded("the server is stopping", RETRY_DRAINING_SECONDS)
         }
@@ -171,6 +175,7 @@ mod tests {
                 None,
             ),
             (Err(Unavailable::Busy), 503, "overloaded", Some(1)),
+            (Err(Unavailable::DiskFull), 503, "overloaded", Some(5)),
             (Err(Unavailable::Draining), 503, "overloaded", Some(5)),
             (Err(Unavailable::NoAnswer), 503, "overloaded", Some(1)),
         ];

@@ -134,6 +134,30 @@ const SHARD_NUMBERS: &[ShardNumber] = &[
         |shard| &shard.reply_slots_full,
     ),
     (
+        "purser_no_room_total",
+        Kind::Counter,
+        "Bookings refused because the log had no room for them.",
+        |shard| &shard.no_room,
+    ),
+    (
+        "purser_disk_full",
+        Kind::Gauge,
+        "1 while the next log segment cannot be made for want of room, otherwise 0.",
+        |shard| &shard.disk_full,
+    ),
+    (
+        "purser_log_flush_beside",
+        Kind::Gauge,
+        "1 while a thread beside the shard writes the log because the disk is slow, otherwise 0.",
+        |shard| &shard.flush_beside,
+    ),
+    (
+        "purser_log_segment",
+        Kind::Gauge,
+        "Number of the segment that the log has reached.",
+        |shard| &shard.log_segment,
+    ),
+    (
         "purser_no_answer_total",
         Kind::Counter,
         "Commands of this shard's connections whose answer did not come in time.",

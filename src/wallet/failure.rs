@@ -59,6 +59,9 @@ impl Failure {
             Self::Unavailable(Unavailable::Busy) => {
                 "too many requests are waiting; nothing was done, send the same request again"
             }
+            Self::Unavailable(Unavailable::DiskFull) => {
+                "the wallet's disk is full; nothing was done, send the same request again"
+            }
             Self::Unavailable(Unavailable::Draining) => {
                 "the server is stopping; nothing was done, send the same request again"
             }

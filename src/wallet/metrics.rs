@@ -17,8 +17,9 @@ pub struct WalletMetrics {
 }
 
 /// The reasons of a 503, in the order of their counters.
-const UNAVAILABLE: [Unavailable; 3] = [
+const UNAVAILABLE: [Unavailable; 4] = [
     Unavailable::Busy,
+    Unavailable::DiskFull,
     Unavailable::Draining,
     Unavailable::NoAnswer,
 ];
@@ -55,8 +56,9 @@ impl WalletMetrics {
 const fn place(reason: Unavailable) -> usize {
     match reason {
         Unavailable::Busy => 0,
-        Unavailable::Draining => 1,
-        Unavailable::NoAnswer => 2,
+        Unavailable::DiskFull => 1,
+        Unavailable::Draining => 2,
+        Unavailable::NoAnswer => 3,
     }
 }
 
@@ -72,7 +74,7 @@ mod tests {
         }
         assert_eq!(
             UNAVAILABLE.map(|reason| metrics.unavailable(reason)),
-            [1, 2, 3]
+            [1, 2, 3, 4]
         );
     }
 }

@@ -129,6 +129,9 @@ trusted_proxies = ["127.0.0.1/32", "10.9.0.0/16", "2001:db8:9::/48"]
 wallet = "{listen}"
 admin = "127.0.0.1:0"
 
+[log]
+segment_bytes = 1048576
+
 [admin]
 token = "{ADMIN_TOKEN}"
 

@@ -9,6 +9,7 @@
 
 mod account;
 mod books;
+mod check;
 mod command;
 mod deposit;
 mod index;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use account::{Account, AccountIndex, Accounts};
 pub use books::Book;
 use books::Books;
+pub use check::Misfit;
 pub use command::{
     AccountFacts, AccountStatus, Command, Facts, Funds, Outcome, Refusal, RefusalReason,
     SessionFacts,

@@ -1,6 +1,9 @@
 //! Boot and end of the shards: one thread each, a glommio executor on it, and the
 //! tasks that make it a shard.
 //!
+//! Each shard's thread reads its own log, all of them at once, so that its ledger lies
+//! in memory near its core. None of them serves before all of them are there.
+//!
 //! The end comes in three steps, so that nothing accepted goes unanswered: shards are
 //! asked to **drain** (what they serve ends by itself), then the cluster **closes**
 //! (no new commands; mailboxes are emptied, the last batch becomes durable), then the
@@ -14,20 +17,23 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, Sender, unbounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
+use super::committer::Committer;
 use super::control::ControlHandle;
+use super::flusher::{FlushPlace, Flusher};
 use super::handle::{Inner, ShardHandle};
 use super::metrics::ShardMetrics;
+use super::pump;
+use super::supplier::{Supplier, SupplyLine};
 use super::wait::REPLY_TIMEOUT;
-use super::{committer, pump};
-use crate::ledger::LedgerSettings;
+use crate::ledger::{Ledger, LedgerSettings};
 use crate::mesh::{Mesh, doorbell::Doorbell};
 use crate::routing::SlotMap;
 use crate::shard::Shard;
-use crate::storage::Storage;
 use crate::types::ShardId;
+use crate::wal::{DataSet, Log, LogError, OpenError, Progress};
 
 /// Memory registered with each ring. The default pins 30 MiB per executor for file
 /// I/O that we do not do through it.
@@ -45,11 +51,14 @@ const PREEMPT_TIMER: Duration = Duration::from_secs(10);
 /// bounds how long an executor can sleep by mistake.
 const HOUSEKEEPING: Duration = Duration::from_millis(250);
 
+/// How often a long recovery says how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+
 /// What the shards need to know.
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
-    /// Who owns which slot, and so how many shards there are.
-    pub slot_map: SlotMap,
+    /// Where each shard's log is written.
+    pub flush_place: FlushPlace,
     /// The CPU of each shard, or empty to let the scheduler place them.
     pub pin_to_cpus: Vec<usize>,
     /// For every shard's ledger.
@@ -76,6 +85,18 @@ pub enum StartError {
         /// Why, as glommio or the system says it.
         why: String,
     },
+    /// A shard panicked before it was there; this is a fault of ours.
+    #[error("shard {0} panicked while it started")]
+    Panicked(ShardId),
+    /// A log cannot be used.
+    #[error("recover shard {shard}")]
+    Recovery {
+        /// Whose.
+        shard: ShardId,
+        /// Why.
+        #[source]
+        source: OpenError,
+    },
 }
 
 /// What happens to a shard after it was started.
@@ -86,7 +107,7 @@ pub enum Event {
     /// Its mailbox is empty, its last batch durable, its executor gone.
     Stopped(ShardId),
     /// It could not write or sync. The process must end without another answer.
-    DiskFailed(ShardId, io::Error),
+    DiskFailed(ShardId, LogError),
     /// Its thread panicked.
     Panicked(ShardId),
 }
@@ -127,36 +148,33 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a thread and an executor per shard, with one log each from `storages`,
-    /// and on each what `serve` makes of its handle. `serve`'s future ends when it has
-    /// drained after [`ShardHandle::drain_requested`]. Returns when all executors run.
+    /// Starts a thread and an executor per shard, which reads its log back, and on each
+    /// what `serve` makes of its handle. `serve`'s future ends when it has drained after
+    /// [`ShardHandle::drain_requested`]. Nothing is served before all logs are read;
+    /// returns when all executors run.
     ///
     /// # Errors
-    /// A thread or an executor could not be created; those that were are stopped.
-    ///
-    /// # Panics
-    /// When there are not as many storages as shards.
-    pub fn start<S, F, Fut>(
+    /// A thread or an executor could not be created, or a log is refused; what was
+    /// started is stopped, and nothing was served.
+    pub fn start<F, Fut>(
         settings: &ClusterSettings,
-        storages: Vec<S>,
+        data: &DataSet,
         serve: F,
     ) -> Result<Self, StartError>
     where
-        S: Storage,
         F: Fn(ShardHandle) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = ()> + 'static,
     {
-        let shards = settings.slot_map.shards();
-        assert!(storages.len() == usize::from(shards));
+        let slot_map = data.manifest().slot_map;
+        let shards = slot_map.shards();
         let shared = Arc::new(Shared {
             mesh: Mesh::new(shards),
-            slot_map: settings.slot_map,
+            slot_map,
             draining: AtomicBool::new(false),
             drain_bells: (0..shards).map(|_| Doorbell::default()).collect(),
             closing: AtomicBool::new(false),
         });
         let (event_sender, events) = unbounded();
-        let (started_sender, started) = unbounded();
         let metrics: Vec<_> = (0..shards)
             .map(|_| Arc::new(ShardMetrics::default()))
             .collect();
@@ -167,40 +185,84 @@ impl Cluster {
             threads: Vec::new(),
             events,
         };
-        for (id, storage) in (0..shards).map(ShardId).zip(storages) {
-            let boot = Boot {
-                id,
-                cpu: settings.pin_to_cpus.get(id.index()).copied(),
-                shared: cluster.shared.clone(),
-                metrics: cluster.metrics[id.index()].clone(),
-                ledger: settings.ledger,
-                events: event_sender.clone(),
-                started: started_sender.clone(),
-            };
-            let serve = serve.clone();
-            let thread = std::thread::Builder::new()
-                .name(format!("shard-{id}"))
-                .spawn(move || boot.run(storage, serve));
-            match thread {
-                Ok(thread) => cluster.threads.push(thread),
-                Err(source) => {
-                    cluster.abort();
-                    return Err(StartError::Thread { shard: id, source });
+        let progress = Arc::new(Progress::default());
+        let (started_sender, started) = unbounded();
+        let (go, all_recovered) = bounded(0);
+        let start_threads = |cluster: &mut Self| {
+            let first = ShardId(0);
+            let (supplier, thread) =
+                Supplier::start(data.storage().clone()).map_err(thread_error(first))?;
+            cluster.threads.push(thread);
+            for id in (0..shards).map(ShardId) {
+                let (flusher, thread) = Flusher::start(id, settings.flush_place, Arc::default())
+                    .map_err(thread_error(id))?;
+                cluster.threads.push(thread);
+                let boot = Boot {
+                    id,
+                    cpu: settings.pin_to_cpus.get(id.index()).copied(),
+                    shared: cluster.shared.clone(),
+                    metrics: cluster.metrics[id.index()].clone(),
+                    ledger: settings.ledger,
+                    data: data.clone(),
+                    supply: SupplyLine::new(supplier.clone(), flusher.bell().clone()),
+                    flusher,
+                    events: event_sender.clone(),
+                    started: started_sender.clone(),
+                    all_recovered: all_recovered.clone(),
+                };
+                let (serve, progress) = (serve.clone(), progress.clone());
+                let thread = std::thread::Builder::new()
+                    .name(format!("shard-{id}"))
+                    .spawn(move || boot.run(&progress, serve))
+                    .map_err(thread_error(id))?;
+                cluster.threads.push(thread);
+            }
+            Ok(())
+        };
+        let recovered =
+            start_threads(&mut cluster).and_then(|()| cluster.await_started(&started, &progress));
+        if let Err(error) = recovered {
+            // Before they may go, so that those who wait for it go home.
+            cluster.close();
+            drop(go);
+            cluster.abort();
+            return Err(error);
+        }
+        drop(go);
+        match cluster.await_started(&started, &progress) {
+            Ok(()) => Ok(cluster),
+            Err(error) => {
+                cluster.abort();
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until every shard has reported, and says now and then how far they are.
+    fn await_started(
+        &self,
+        started: &Receiver<Result<(), StartError>>,
+        progress: &Progress,
+    ) -> Result<(), StartError> {
+        let mut waiting = self.shared.slot_map.shards();
+        while waiting > 0 {
+            match started.recv_timeout(PROGRESS_EVERY) {
+                Ok(report) => {
+                    report?;
+                    waiting -= 1;
+                }
+                Err(RecvTimeoutError::Timeout) => tracing::info!(
+                    shards_left = waiting,
+                    mebibytes = progress.bytes.load(Ordering::Relaxed) >> 20,
+                    postings = progress.postings.load(Ordering::Relaxed),
+                    "reading the log"
+                ),
+                Err(RecvTimeoutError::Disconnected) => {
+                    unreachable!("the caller holds a sender")
                 }
             }
         }
-        drop(started_sender);
-        for _ in 0..shards {
-            match started.recv() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    cluster.abort();
-                    return Err(error);
-                }
-                Err(_) => unreachable!("every shard reports before it ends"),
-            }
-        }
-        Ok(cluster)
+        Ok(())
     }
 
     /// The control plane's way in.
@@ -257,6 +319,10 @@ impl Cluster {
     }
 }
 
+fn thread_error(shard: ShardId) -> impl Fn(io::Error) -> StartError {
+    move |source| StartError::Thread { shard, source }
+}
+
 /// What a shard's thread is given.
 struct Boot {
     id: ShardId,
@@ -264,48 +330,99 @@ struct Boot {
     shared: Arc<Shared>,
     metrics: Arc<ShardMetrics>,
     ledger: LedgerSettings,
+    data: DataSet,
+    supply: SupplyLine,
+    flusher: Flusher,
     events: Sender<Event>,
     started: Sender<Result<(), StartError>>,
+    /// Disconnected when all shards have reported that they are there, or when the
+    /// cluster gave up, which then is closing.
+    all_recovered: Receiver<()>,
 }
 
 impl Boot {
-    fn run<S, F, Fut>(self, storage: S, serve: F)
+    fn run<F, Fut>(self, progress: &Progress, serve: F)
     where
-        S: Storage,
         F: Fn(ShardHandle) -> Fut,
         Fut: Future<Output = ()> + 'static,
     {
         let _report = ReportPanic {
             id: self.id,
             events: self.events.clone(),
+            started: self.started.clone(),
         };
-        let executor = match build_executor(self.id, self.cpu) {
-            Ok(executor) => executor,
+        // First of all, for it pins this thread to the core near which the ledger is to lie.
+        let there = build_executor(self.id, self.cpu)
+            .and_then(|executor| Ok((executor, self.recover(progress)?)));
+        let (executor, (ledger, log)) = match there {
+            Ok(there) => there,
             Err(error) => {
                 // The cluster is gone if it gave up on another shard before.
                 let _ = self.started.send(Err(error));
                 return;
             }
         };
-        let shard = Shard::new(self.ledger);
+        let _ = self.started.send(Ok(()));
+        let _ = self.all_recovered.recv();
+        if self.shared.is_closing() {
+            return;
+        }
+        let shard = Shard::recovered(ledger, log.durable_lsn());
         let handle = ShardHandle::new(self.id, self.shared, shard, self.metrics);
+        let committer = Committer::new(handle.0.clone(), self.flusher, self.supply);
         let (id, events, started) = (self.id, self.events, self.started);
         executor.run(async move {
             let pump = glommio::spawn_local(pump::run(handle.0.clone()));
             let commit_events = events.clone();
+            let committer = glommio::spawn_local(async move {
+                match committer.run(log).await {
+                    Ok(()) => true,
+                    Err(error) => {
+                        let _ = commit_events.send(Event::DiskFailed(id, error));
+                        false
+                    }
+                }
+            });
             let inner = handle.0.clone();
-            glommio::spawn_local(async move {
-                let error = committer::run(inner, storage).await;
-                let _ = commit_events.send(Event::DiskFailed(id, error));
-            })
-            .detach();
-            glommio::spawn_local(keep_house(handle.0.clone())).detach();
+            glommio::spawn_local(keep_house(inner.clone())).detach();
             let _ = started.send(Ok(()));
             serve(handle).await;
             let _ = events.send(Event::Drained(id));
             pump.await;
-            let _ = events.send(Event::Stopped(id));
+            inner.finished.set(true);
+            inner.commit.raise();
+            if committer.await {
+                let _ = events.send(Event::Stopped(id));
+            }
         });
+    }
+
+    fn recover(&self, progress: &Progress) -> Result<(Ledger, Box<Log>), StartError> {
+        let began = Instant::now();
+        let mut ledger = Ledger::new(self.ledger);
+        let recovered = self
+            .data
+            .recover(self.id, progress, &mut |lsn, posting| {
+                ledger
+                    .try_apply(lsn, &posting)
+                    .map_err(|misfit| misfit.to_string())
+            })
+            .map_err(|source| StartError::Recovery {
+                shard: self.id,
+                source,
+            })?;
+        if let Some(tail) = &recovered.torn_tail {
+            tracing::warn!(shard = self.id.0, "cut off {tail}");
+        }
+        tracing::info!(
+            shard = self.id.0,
+            postings = recovered.postings,
+            frames = recovered.frames,
+            clean_shutdown = recovered.clean_shutdown,
+            seconds = began.elapsed().as_secs_f64(),
+            "recovered"
+        );
+        Ok((ledger, Box::new(recovered.log)))
     }
 }
 
@@ -354,12 +471,14 @@ async fn keep_house(inner: Rc<Inner>) {
 struct ReportPanic {
     id: ShardId,
     events: Sender<Event>,
+    started: Sender<Result<(), StartError>>,
 }
 
 impl Drop for ReportPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let _ = self.events.send(Event::Panicked(self.id));
+            let _ = self.started.send(Err(StartError::Panicked(self.id)));
         }
     }
 }

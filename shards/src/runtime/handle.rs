@@ -1,6 +1,6 @@
 //! The handle that a connection submits commands with, to its own shard or another.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -32,6 +32,8 @@ pub(super) struct Inner {
     pub(super) replies: RefCell<ReplySlots>,
     /// Raised when the shard has something for the disk, or is to stop.
     pub(super) commit: Signal,
+    /// Nothing more will be booked: the log may be closed.
+    pub(super) finished: Cell<bool>,
     pub(super) metrics: Arc<ShardMetrics>,
 }
 
@@ -49,6 +51,7 @@ impl ShardHandle {
             shard: RefCell::new(shard),
             replies: RefCell::new(ReplySlots::new(REPLY_SLOTS)),
             commit: Signal::default(),
+            finished: Cell::new(false),
             metrics,
         }))
     }
@@ -88,7 +91,13 @@ impl ShardHandle {
             return ShardReply(State::Known(Err(Unavailable::Busy)));
         }
         let mut shard = inner.shard.borrow_mut();
-        let ticket = shard.submit(command, clock::now());
+        let ticket = match shard.submit(command, clock::now()) {
+            Ok(ticket) => ticket,
+            Err(why) => {
+                inner.metrics.no_room.add(1);
+                return ShardReply(State::Known(Err(why)));
+            }
+        };
         if shard.is_durable(&ticket) {
             return ShardReply(State::Known(Ok(ticket.outcome)));
         }

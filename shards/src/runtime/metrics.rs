@@ -13,6 +13,8 @@ pub struct ShardMetrics {
     pub mailbox_full: Counter,
     /// Commands refused because all reply slots were in use.
     pub reply_slots_full: Counter,
+    /// Bookings refused because the log had no room for them.
+    pub no_room: Counter,
     /// Commands whose answer did not come in time.
     pub no_answer: Counter,
     /// Wakes of a sleeping pump, of this shard or another, by this shard.
@@ -25,6 +27,13 @@ pub struct ShardMetrics {
     pub batches: Counter,
     /// Time from taking a batch to its being durable.
     pub commit_duration: Histogram,
+    /// Bookings are refused because the disk is full: 1, otherwise 0.
+    pub disk_full: Counter,
+    /// The log is written by a thread beside the shard, because the disk is slow: 1,
+    /// otherwise 0.
+    pub flush_beside: Counter,
+    /// Number of the segment that the log has reached.
+    pub log_segment: Counter,
     /// Position of the last posting.
     pub appended_lsn: Counter,
     /// Position up to which everything is durable.

@@ -9,14 +9,17 @@ mod clock;
 mod cluster;
 mod committer;
 mod control;
+mod flusher;
 mod handle;
 mod metrics;
 mod pump;
+mod supplier;
 mod wait;
 
 pub use clock::now;
 pub use cluster::{Cluster, ClusterSettings, Event, StartError};
 pub use control::{ControlHandle, ControlReply};
+pub use flusher::FlushPlace;
 pub use handle::{ShardHandle, ShardReply};
 pub use metrics::ShardMetrics;
 pub use wait::REPLY_TIMEOUT;

@@ -66,15 +66,21 @@ fn drain(inner: &Inner, rung: &mut Vec<PeerId>) -> usize {
             }
             Some(Received::Command(Envelope { command, reply_to })) => {
                 let mut shard = inner.shard.borrow_mut();
-                let ticket = shard.submit(&command, now);
-                if shard.is_durable(&ticket) {
-                    inner.deliver(reply_to, Ok(ticket.outcome));
-                    if !rung.contains(&reply_to.peer) {
-                        rung.push(reply_to.peer);
+                let answer = match shard.submit(&command, now) {
+                    Ok(ticket) if !shard.is_durable(&ticket) => {
+                        shard.park(ticket, reply_to);
+                        inner.commit.raise();
+                        continue;
                     }
-                } else {
-                    shard.park(ticket, reply_to);
-                    inner.commit.raise();
+                    Ok(ticket) => Ok(ticket.outcome),
+                    Err(why) => {
+                        inner.metrics.no_room.add(1);
+                        Err(why)
+                    }
+                };
+                inner.deliver(reply_to, answer);
+                if !rung.contains(&reply_to.peer) {
+                    rung.push(reply_to.peer);
                 }
             }
         }

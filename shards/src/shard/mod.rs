@@ -8,10 +8,13 @@
 //! * `durable_lsn <= appended_lsn`; both only grow.
 //! * One batch is on its way to the disk at a time; the next one fills meanwhile.
 //! * An answer leaves when everything that it reveals is durable.
+//! * No posting is made that the log may not have room for: a full disk refuses
+//!   bookings before they happen, and answers about what did happen go on.
 
+use crate::Unavailable;
 use crate::ledger::{Command, Decision, Ledger, LedgerSettings, Outcome};
 use crate::types::{Lsn, UnixMillis};
-use crate::wal::Batch;
+use crate::wal::{Batch, RECORD_BYTES_MAX};
 
 /// An outcome, and the position that must be durable before it may be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,14 +31,38 @@ struct Parked<R> {
     outcome: Outcome,
 }
 
+/// The batch on its way to the disk.
+#[derive(Clone, Copy)]
+struct InFlight {
+    last_lsn: Lsn,
+    bytes: u64,
+}
+
+/// What the log has room for, and what to tell those for whom it has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes of records that are not durable yet, those in flight included.
+    pub bytes: u64,
+    /// Why there is no more.
+    pub beyond: Unavailable,
+}
+
+impl Room {
+    /// For a shard whose log has no bounds.
+    pub const ENDLESS: Self = Self {
+        bytes: u64::MAX,
+        beyond: Unavailable::Busy,
+    };
+}
+
 /// The owner of a slice of the accounts. `R` is where an answer goes.
 pub struct Shard<R> {
     ledger: Ledger,
     appended_lsn: Lsn,
     durable_lsn: Lsn,
     filling: Batch,
-    /// The last position of the batch on its way to the disk.
-    in_flight: Option<Lsn>,
+    in_flight: Option<InFlight>,
+    room: Room,
     /// Answers that wait for the batch in flight, and for the one that fills.
     parked_in_flight: Vec<Parked<R>>,
     parked_filling: Vec<Parked<R>>,
@@ -45,35 +72,58 @@ impl<R> Shard<R> {
     /// An empty shard.
     #[must_use]
     pub fn new(settings: LedgerSettings) -> Self {
+        Self::recovered(Ledger::new(settings), Lsn::NONE)
+    }
+
+    /// A shard whose log ends with `last_lsn`, all of it applied to the ledger.
+    #[must_use]
+    pub fn recovered(ledger: Ledger, last_lsn: Lsn) -> Self {
         Self {
-            ledger: Ledger::new(settings),
-            appended_lsn: Lsn::NONE,
-            durable_lsn: Lsn::NONE,
+            ledger,
+            appended_lsn: last_lsn,
+            durable_lsn: last_lsn,
             filling: Batch::default(),
             in_flight: None,
+            room: Room::ENDLESS,
             parked_in_flight: Vec::new(),
             parked_filling: Vec::new(),
         }
     }
 
     /// Decides a command; a change is applied and put into the batch that fills.
-    pub fn submit(&mut self, command: &Command, now: UnixMillis) -> Ticket {
+    ///
+    /// # Errors
+    /// It would change something and the log has no room for it; nothing was booked.
+    pub fn submit(&mut self, command: &Command, now: UnixMillis) -> Result<Ticket, Unavailable> {
         match self.ledger.decide(command, now) {
-            Decision::Answer { outcome, rests_on } => Ticket {
+            Decision::Answer { outcome, rests_on } => Ok(Ticket {
                 outcome,
                 needs: rests_on,
-            },
+            }),
             Decision::Post(posting, outcome) => {
+                if self.undurable_bytes() + RECORD_BYTES_MAX as u64 > self.room.bytes {
+                    return Err(self.room.beyond);
+                }
                 let lsn = self.appended_lsn.next();
                 self.filling.push(lsn, &posting);
                 self.ledger.apply(lsn, &posting);
                 self.appended_lsn = lsn;
-                Ticket {
+                Ok(Ticket {
                     outcome,
                     needs: lsn,
-                }
+                })
             }
         }
+    }
+
+    /// Sets what the log has room for, as of the last batch that became durable.
+    pub fn set_room(&mut self, room: Room) {
+        self.room = room;
+    }
+
+    fn undurable_bytes(&self) -> u64 {
+        let in_flight = self.in_flight.map_or(0, |in_flight| in_flight.bytes);
+        in_flight + self.filling.bytes().len() as u64
     }
 
     /// Whether a ticket may be told.
@@ -94,7 +144,9 @@ impl<R> Shard<R> {
             outcome: ticket.outcome,
         };
         match self.in_flight {
-            Some(last) if ticket.needs <= last => self.parked_in_flight.push(parked),
+            Some(in_flight) if ticket.needs <= in_flight.last_lsn => {
+                self.parked_in_flight.push(parked);
+            }
             _ => self.parked_filling.push(parked),
         }
     }
@@ -108,7 +160,10 @@ impl<R> Shard<R> {
         }
         next.clear();
         let batch = std::mem::replace(&mut self.filling, next);
-        self.in_flight = Some(batch.last_lsn());
+        self.in_flight = Some(InFlight {
+            last_lsn: batch.last_lsn(),
+            bytes: batch.bytes().len() as u64,
+        });
         assert!(self.parked_in_flight.is_empty());
         std::mem::swap(&mut self.parked_in_flight, &mut self.parked_filling);
         Ok(batch)
@@ -120,11 +175,11 @@ impl<R> Shard<R> {
     /// # Panics
     /// When no batch is in flight.
     pub fn batch_durable(&mut self) -> impl Iterator<Item = (R, Outcome)> {
-        let Some(last) = self.in_flight.take() else {
+        let Some(InFlight { last_lsn, .. }) = self.in_flight.take() else {
             panic!("a batch became durable that was never taken");
         };
-        assert!(last > self.durable_lsn);
-        self.durable_lsn = last;
+        assert!(last_lsn > self.durable_lsn);
+        self.durable_lsn = last_lsn;
         self.parked_in_flight
             .drain(..)
             .map(|parked| (parked.reply_to, parked.outcome))
@@ -193,7 +248,7 @@ mod tests {
 
     /// Submits and parks; the number is the address of the answer.
     fn park(shard: &mut Shard<u32>, command: &Command, reply_to: u32) {
-        let ticket = shard.submit(command, NOW);
+        let ticket = shard.submit(command, NOW).unwrap();
         shard.park(ticket, reply_to);
     }
 
@@ -230,17 +285,44 @@ mod tests {
     #[test]
     fn what_rests_on_durable_postings_is_told_at_once() {
         let mut shard = shard();
-        let ticket = shard.submit(&Command::ReadBalance { account: account() }, NOW);
+        let ticket = shard
+            .submit(&Command::ReadBalance { account: account() }, NOW)
+            .unwrap();
         assert!(
             shard.is_durable(&ticket),
             "an unknown account rests on nothing"
         );
         park(&mut shard, &open(), 1);
-        let ticket = shard.submit(&Command::ReadBalance { account: account() }, NOW);
+        let ticket = shard
+            .submit(&Command::ReadBalance { account: account() }, NOW)
+            .unwrap();
         assert!(!shard.is_durable(&ticket));
         shard.take_batch(Batch::default()).unwrap();
         assert!(!shard.is_durable(&ticket), "on its way is not there");
         told(&mut shard);
         assert!(shard.is_durable(&ticket));
+    }
+
+    #[test]
+    fn without_room_nothing_is_booked_and_everything_booked_is_told() {
+        let mut shard = shard();
+        park(&mut shard, &open(), 1);
+        let undurable = shard.undurable_bytes();
+        shard.set_room(Room {
+            bytes: undurable + RECORD_BYTES_MAX as u64 - 1,
+            beyond: Unavailable::DiskFull,
+        });
+        let refused = Err(Unavailable::DiskFull);
+        assert_eq!(shard.submit(&deposit("d"), NOW), refused);
+        shard.take_batch(Batch::default()).unwrap();
+        assert_eq!(
+            shard.submit(&deposit("d"), NOW),
+            refused,
+            "in flight counts"
+        );
+        assert_eq!(told(&mut shard), [1]);
+        let read = shard.submit(&Command::ReadBalance { account: account() }, NOW);
+        assert!(shard.is_durable(&read.unwrap()));
+        park(&mut shard, &deposit("d"), 2);
     }
 }

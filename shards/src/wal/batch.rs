@@ -4,8 +4,8 @@ use super::codec::encode;
 use crate::ledger::Posting;
 use crate::types::Lsn;
 
-/// Records of one write, in LSN order: `length u32 | LSN u64 | posting`, the length
-/// counting what follows it.
+/// Records in LSN order, each `length u32 | posting`. Positions are dense, so a frame
+/// says only the first one.
 #[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
@@ -13,21 +13,25 @@ pub struct Batch {
     last_lsn: Lsn,
 }
 
-const LENGTH_BYTES: usize = 4;
+/// What stands before each posting.
+pub(super) const LENGTH_BYTES: usize = 4;
+
+/// The longest record. A posting has a handful of texts of at most 150 bytes and as
+/// many numbers; twice that leaves room for kinds to come.
+pub const RECORD_BYTES_MAX: usize = 2_048;
 
 impl Batch {
     /// Adds a posting at the next position of the log.
+    ///
+    /// # Panics
+    /// When `lsn` is not the position after the last one of this batch.
     pub fn push(&mut self, lsn: Lsn, posting: &Posting) {
-        assert!(lsn > self.last_lsn);
+        assert!(self.is_empty() || lsn == self.last_lsn.next());
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; LENGTH_BYTES]);
-        self.bytes.extend_from_slice(&lsn.0.to_le_bytes());
         encode(posting, &mut self.bytes);
-        let length = self.bytes.len() - start - LENGTH_BYTES;
-        // Some 400 bytes at most: all texts are bounded.
-        let Ok(length) = u32::try_from(length) else {
-            unreachable!("a posting of 4 GiB")
-        };
+        assert!(self.bytes.len() - start <= RECORD_BYTES_MAX);
+        let length = (self.bytes.len() - start - LENGTH_BYTES) as u32;
         self.bytes[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
         self.postings += 1;
         self.last_lsn = lsn;
@@ -64,6 +68,27 @@ impl Batch {
     }
 }
 
+/// The first record's posting and what stands behind it; `None` when the bytes end
+/// inside the record.
+pub(super) fn split_record(records: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = records.split_first_chunk::<LENGTH_BYTES>()?;
+    rest.split_at_checked(u32::from_le_bytes(*length) as usize)
+}
+
+/// As many whole records from the front as fit into `bytes_max`: their bytes and number.
+pub(super) fn fitting(records: &[u8], bytes_max: usize) -> (usize, u32) {
+    let (mut bytes, mut count) = (0, 0);
+    while let Some((posting, _)) = split_record(&records[bytes..]) {
+        let end = bytes + LENGTH_BYTES + posting.len();
+        if end > bytes_max {
+            break;
+        }
+        bytes = end;
+        count += 1;
+    }
+    (bytes, count)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,8 +96,7 @@ mod tests {
     use crate::types::{AccountId, Balance, SessionKey, UnixMillis};
     use crate::wal::decode;
 
-    #[test]
-    fn records_stand_behind_their_length_and_position() {
+    fn batch_of_two() -> (Batch, Posting) {
         let posting = Posting {
             at: UnixMillis(1),
             account: AccountId::parse("a/b").unwrap(),
@@ -84,17 +108,34 @@ mod tests {
         let mut batch = Batch::default();
         batch.push(Lsn(7), &posting);
         batch.push(Lsn(8), &posting);
+        (batch, posting)
+    }
+
+    #[test]
+    fn records_stand_behind_their_length() {
+        let (mut batch, posting) = batch_of_two();
         assert_eq!((batch.postings(), batch.last_lsn()), (2, Lsn(8)));
-        let mut rest = batch.bytes();
-        for lsn in [7u64, 8] {
-            let (length, behind) = rest.split_at(4);
-            let length = u32::from_le_bytes(length.try_into().unwrap()) as usize;
-            assert_eq!(behind[..8], lsn.to_le_bytes());
-            assert_eq!(decode(&behind[8..length]), Ok(posting.clone()));
-            rest = &behind[length..];
-        }
-        assert!(rest.is_empty());
+        let (first, rest) = split_record(batch.bytes()).unwrap();
+        let (second, rest) = split_record(rest).unwrap();
+        assert_eq!(decode(first), Ok(posting.clone()));
+        assert_eq!(decode(second), Ok(posting));
+        assert!(rest.is_empty() && split_record(rest).is_none());
         batch.clear();
         assert!(batch.is_empty() && batch.bytes().is_empty());
+    }
+
+    #[test]
+    fn only_whole_records_are_taken() {
+        let (batch, _) = batch_of_two();
+        let one = batch.bytes().len() / 2;
+        for (bytes_max, expected) in [
+            (0, (0, 0)),
+            (one - 1, (0, 0)),
+            (one, (one, 1)),
+            (2 * one - 1, (one, 1)),
+            (9_999, (2 * one, 2)),
+        ] {
+            assert_eq!(fitting(batch.bytes(), bytes_max), expected, "{bytes_max}");
+        }
     }
 }

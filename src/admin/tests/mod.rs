@@ -13,10 +13,9 @@ use std::time::Duration;
 use client::{Response, send};
 use hashbrown::HashSet;
 use shards::ledger::LedgerSettings;
-use shards::routing::SlotMap;
-use shards::runtime::{Cluster, ClusterSettings};
-use shards::storage::MemoryDisk;
+use shards::runtime::{Cluster, ClusterSettings, FlushPlace};
 use shards::types::Currency;
+use shards::wal::DataSet;
 use tempfile::TempDir;
 
 use super::{AdminServer, AdminState, AdminThread, AdminToken, Kind, Readiness};
@@ -57,17 +56,17 @@ struct Fixture {
 impl Fixture {
     fn start() -> Self {
         let settings = ClusterSettings {
-            slot_map: SlotMap::even(2),
+            flush_place: FlushPlace::Auto,
             pin_to_cpus: Vec::new(),
             ledger: LedgerSettings {
                 idempotency_window: Duration::from_secs(72 * 3_600),
                 digest_secret: [1, 2],
             },
         };
-        let disks = vec![MemoryDisk::default(), MemoryDisk::default()];
+        let (data, _) = DataSet::in_memory(2).unwrap();
         let cluster = Cluster::start(
             &settings,
-            disks,
+            &data,
             async |shard: shards::runtime::ShardHandle| {
                 shard.drain_requested().await;
             },

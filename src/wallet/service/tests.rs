@@ -375,6 +375,7 @@ fn bodies_are_read_as_protocol_md_says() {
 fn an_owner_that_does_not_answer_is_a_503_with_retry_after() {
     let cases = [
         (Unavailable::Busy, "nothing was done"),
+        (Unavailable::DiskFull, "disk is full; nothing was done"),
         (Unavailable::Draining, "stopping"),
         (Unavailable::NoAnswer, "the outcome is unknown"),
     ];

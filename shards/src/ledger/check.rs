@@ -1,0 +1,144 @@
+//! Whether a posting from the disk fits the ledger it is to be applied to.
+//!
+//! [`Ledger::apply`] takes it for granted that a posting was decided on this very
+//! ledger. Bytes from a disk get an answer instead of a panic, so that recovery can
+//! refuse them with the file and the place (reliability.md).
+
+use super::{Change, Ledger, PlayerFunds, Posting};
+use crate::types::{Amount, Balance, Lsn};
+
+/// A posting that cannot have been decided on this ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    /// It opens an account that is there.
+    #[error("it opens an account that exists")]
+    AccountExists,
+    /// It changes an account that is not there.
+    #[error("its account does not exist")]
+    NoSuchAccount,
+    /// The balance before and the money it moves do not give its balance after.
+    #[error("its balance after is {stated:?} and the postings before it give {computed:?}")]
+    Balance {
+        /// What the posting says.
+        stated: Balance,
+        /// What follows from the postings before; `None` when that is no balance.
+        computed: Option<Balance>,
+    },
+}
+
+impl Ledger {
+    /// [`Ledger::apply`] for a posting that was read from a disk.
+    ///
+    /// # Errors
+    /// [`Misfit`] says why the posting is not applied.
+    pub fn try_apply(&mut self, lsn: Lsn, posting: &Posting) -> Result<(), Misfit> {
+        self.check(posting)?;
+        self.apply(lsn, posting);
+        Ok(())
+    }
+
+    fn check(&self, posting: &Posting) -> Result<(), Misfit> {
+        let known = self.accounts.find(&posting.account);
+        let before = match (&posting.change, known) {
+            (Change::AccountOpened { .. }, Some(_)) => return Err(Misfit::AccountExists),
+            (Change::AccountOpened { .. }, None) => Balance::default(),
+            (_, None) => return Err(Misfit::NoSuchAccount),
+            (_, Some(at)) => self.accounts.get(at).balance,
+        };
+        let computed = after(before, &posting.change);
+        if computed == Some(posting.balance_after) {
+            return Ok(());
+        }
+        Err(Misfit::Balance {
+            stated: posting.balance_after,
+            computed,
+        })
+    }
+}
+
+/// The balance behind all movements of a change; `None` when one of them leaves none.
+fn after(before: Balance, change: &Change) -> Option<Balance> {
+    change
+        .movements()
+        .try_fold(before, |mut balance, movement| {
+            let funds = match movement.player {
+                PlayerFunds::Cash => &mut balance.cash,
+                PlayerFunds::Bonus => &mut balance.bonus,
+            };
+            *funds = funds
+                .minor()
+                .checked_add(movement.minor)
+                .and_then(Amount::from_minor)?;
+            Some(balance)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ledger::LedgerSettings;
+    use crate::types::{AccountId, CountryCode, Currency, TransactionId, UnixMillis};
+
+    fn posting(change: Change, cash_after: i64) -> Posting {
+        Posting {
+            at: UnixMillis(0),
+            account: AccountId::parse("acme/p1").unwrap(),
+            change,
+            balance_after: Balance {
+                cash: Amount::from_minor(cash_after).unwrap(),
+                bonus: Amount::ZERO,
+            },
+        }
+    }
+
+    fn open() -> Posting {
+        let change = Change::AccountOpened {
+            currency: Currency::parse("GBP").unwrap(),
+            country: CountryCode::parse("GB").unwrap(),
+            balance: Balance::default(),
+            session: None,
+        };
+        posting(change, 0)
+    }
+
+    fn deposit(minor: i64, cash_after: i64) -> Posting {
+        let change = Change::Deposited {
+            transaction: TransactionId::parse("d").unwrap(),
+            amount: Amount::from_minor(minor).unwrap(),
+        };
+        posting(change, cash_after)
+    }
+
+    #[test]
+    fn only_postings_that_follow_from_those_before_are_applied() {
+        let mut ledger = Ledger::new(LedgerSettings {
+            idempotency_window: Duration::from_secs(3_600),
+            digest_secret: [1, 2],
+        });
+        let steps = [
+            (deposit(5, 5), "its account does not exist"),
+            (open(), "applied"),
+            (open(), "it opens an account that exists"),
+            (
+                deposit(5, 6),
+                "its balance after is Balance { cash: 6, bonus: 0 } and the postings before it \
+                 give Some(Balance { cash: 5, bonus: 0 })",
+            ),
+            (deposit(5, 5), "applied"),
+            (
+                deposit(i64::MAX, 5),
+                "its balance after is Balance { cash: 5, bonus: 0 } and the postings before it \
+                 give None",
+            ),
+        ];
+        for (lsn, (posting, expected)) in (1..).zip(steps) {
+            let told = match ledger.try_apply(Lsn(lsn), &posting) {
+                Ok(()) => "applied".to_owned(),
+                Err(misfit) => misfit.to_string(),
+            };
+            assert_eq!(told, expected);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! One process per data directory.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+/// The file in the data directory whose lock is held while a process uses it.
+const LOCK_FILE: &str = "lock";
+
+/// Held for the life of the process; the kernel lets go of it when the process ends,
+/// however it ends.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    _held: Flock<File>,
+}
+
+/// The data directory could not be locked.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process uses the directory.
+    #[error(
+        "{} is in use by process {holder}; stop that process, or give this one another data directory",
+        directory.display()
+    )]
+    Held {
+        /// The data directory.
+        directory: PathBuf,
+        /// The other process's id, or "unknown" if it has not written it yet.
+        holder: String,
+    },
+    /// The lock file could not be opened, locked or written.
+    #[error("lock {}", path.display())]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl DirectoryLock {
+    /// Locks a data directory, which is created if it is not there, and writes this
+    /// process's id into the lock file.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] when another process has it.
+    pub fn acquire(directory: &Path) -> Result<Self, LockError> {
+        let path = directory.join(LOCK_FILE);
+        let io_error = |source| LockError::Io {
+            path: path.clone(),
+            source,
+        };
+        std::fs::create_dir_all(directory).map_err(io_error)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(io_error)?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(mut held) => {
+                write_holder(&mut held).map_err(io_error)?;
+                Ok(Self { _held: held })
+            }
+            Err((mut file, Errno::EWOULDBLOCK)) => {
+                let mut holder = String::new();
+                let _ = file.read_to_string(&mut holder);
+                let holder = match holder.trim() {
+                    "" => "unknown".to_owned(),
+                    id => id.to_owned(),
+                };
+                Err(LockError::Held {
+                    directory: directory.to_owned(),
+                    holder,
+                })
+            }
+            Err((_, errno)) => Err(io_error(errno.into())),
+        }
+    }
+}
+
+fn write_holder(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_holder_is_told_who_the_first_is_and_may_have_it_afterwards() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = DirectoryLock::acquire(directory.path()).unwrap();
+        // A lock belongs to the open file, so a second opening is like a second process.
+        let refused = DirectoryLock::acquire(directory.path()).unwrap_err();
+        let text = refused.to_string();
+        let holder = format!("process {};", std::process::id());
+        assert!(text.contains(&holder), "{text}");
+        drop(first);
+        DirectoryLock::acquire(directory.path()).unwrap();
+    }
+}

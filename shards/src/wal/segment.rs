@@ -1,0 +1,442 @@
+//! A segment: a file of frames, as long from the start as it will ever be.
+//!
+//! It is made ahead of time: filled with zeroes (blocks that were only reserved would
+//! drag the file system's journal into the sync of the first frame they hold), given a
+//! header, made durable, and only then given its name. So every file that has a
+//! segment's name has a whole header, and no crash leaves one without.
+//!
+//! A segment that is no longer needed can be kept to become a later one: its blocks
+//! stay reserved, and the file system has nothing to journal. Its header then counts
+//! the lives of the file, its epoch, which seeds the checksums of its frames.
+
+use std::io;
+
+use super::error::{OpenError, READ_ERROR, RESTORE, Refusal};
+use super::frame::{DataSetId, FRAME_HEADER_BYTES};
+use super::header::SegmentHeader;
+use crate::storage::{AlignedBuf, BLOCK_BYTES, Storage, StorageFile};
+use crate::types::ShardId;
+
+/// The smallest segment: a header, and room for a dozen frames, so that tests change
+/// segments often.
+pub const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+
+/// The largest segment. A frame's place needs no such bound; recovery time and the
+/// space a checkpoint frees at a time do.
+pub const SEGMENT_BYTES_MAX: u64 = 4 << 30;
+
+/// Where the first frame of a segment stands: behind its header block.
+pub const FIRST_FRAME_OFFSET: u64 = BLOCK_BYTES as u64;
+
+const _: () = assert!(FRAME_HEADER_BYTES < BLOCK_BYTES);
+
+/// How much is written at a time when a segment is made: long enough to be fast, short
+/// enough that a shard's flush slips in between.
+const FILL_BYTES: usize = 1 << 20;
+
+/// The directory of a shard's log.
+#[must_use]
+pub fn shard_directory(shard: ShardId) -> String {
+    format!("shard-{shard}")
+}
+
+/// The path of a segment.
+#[must_use]
+pub fn segment_path(shard: ShardId, number: u32) -> String {
+    format!("shard-{shard}/{number:08}.seg")
+}
+
+/// The number in a segment's name; `None` for other files.
+#[must_use]
+pub(super) fn segment_number(name: &str) -> Option<u32> {
+    let digits = name.strip_suffix(".seg")?;
+    (digits.len() >= 8 && digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| digits.parse().ok())
+        .flatten()
+}
+
+/// A segment's name while it is being made. Files with such names are left over from a
+/// crash and mean nothing.
+pub(super) const TEMPORARY_SUFFIX: &str = ".tmp";
+
+/// A segment that was let go of and may become another.
+const FREE_SUFFIX: &str = ".free";
+
+/// A segment that exists whole, open to be written.
+pub struct Segment {
+    /// What its header says.
+    pub header: SegmentHeader,
+    pub(super) path: String,
+    pub(super) file: Box<dyn StorageFile>,
+}
+
+impl std::fmt::Debug for Segment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Segment")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Segment {
+    /// Opens a segment and checks that it is the one that its name says.
+    ///
+    /// # Errors
+    /// [`OpenError::Refused`] for damage, another data set's file, or a file that
+    /// cannot be read.
+    pub fn open(
+        storage: &dyn Storage,
+        data_set: DataSetId,
+        shard: ShardId,
+        number: u32,
+    ) -> Result<Self, OpenError> {
+        Self::from_file(
+            storage,
+            data_set,
+            shard,
+            number,
+            storage.open_to_write(&segment_path(shard, number)),
+        )
+    }
+
+    /// As [`Segment::open`], to read only.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_to_read(
+        storage: &dyn Storage,
+        data_set: DataSetId,
+        shard: ShardId,
+        number: u32,
+    ) -> Result<Self, OpenError> {
+        Self::from_file(
+            storage,
+            data_set,
+            shard,
+            number,
+            storage.open(&segment_path(shard, number)),
+        )
+    }
+
+    fn from_file(
+        storage: &dyn Storage,
+        data_set: DataSetId,
+        shard: ShardId,
+        number: u32,
+        opened: io::Result<Box<dyn StorageFile>>,
+    ) -> Result<Self, OpenError> {
+        let path = segment_path(shard, number);
+        let file_name = storage.display(&path);
+        let refuse = |offset, expected: String, found: String, advice: &str| Refusal {
+            file: file_name.clone(),
+            offset,
+            expected,
+            found,
+            advice: advice.to_owned(),
+        };
+        let mut block = AlignedBuf::zeroed(BLOCK_BYTES);
+        let read = opened.and_then(|file| {
+            let bytes = file.length()?;
+            if bytes >= BLOCK_BYTES as u64 {
+                file.read_at(0, &mut block)?;
+            }
+            Ok((file, bytes))
+        });
+        let (file, bytes) = read.map_err(|error| {
+            refuse(
+                0,
+                "a readable segment".to_owned(),
+                error.to_string(),
+                READ_ERROR,
+            )
+        })?;
+        if bytes < BLOCK_BYTES as u64 {
+            let found = format!("a file of {bytes} bytes");
+            return Err(refuse(0, "a segment header".to_owned(), found, RESTORE).into());
+        }
+        let header = SegmentHeader::decode(&block, &file_name)?;
+        if header.data_set != data_set {
+            return Err(refuse(
+                16,
+                format!("a segment of data set {data_set}"),
+                format!("one of data set {}", header.data_set),
+                "This file was copied here from another data directory: put back the right one.",
+            )
+            .into());
+        }
+        if (header.shard, header.number) != (shard, number) {
+            return Err(refuse(
+                12,
+                format!("segment {number} of shard {shard}"),
+                format!("segment {} of shard {}", header.number, header.shard),
+                "This file has another's name: put every file back under its own.",
+            )
+            .into());
+        }
+        if header.bytes != bytes || !is_segment_size(bytes) {
+            return Err(refuse(
+                bytes.min(header.bytes),
+                format!("a file of {} bytes, as its header says", header.bytes),
+                format!("one of {bytes} bytes"),
+                RESTORE,
+            )
+            .into());
+        }
+        Ok(Self { header, path, file })
+    }
+}
+
+/// Whether a segment may be that long.
+#[must_use]
+pub fn is_segment_size(bytes: u64) -> bool {
+    bytes.is_multiple_of(BLOCK_BYTES as u64)
+        && (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes)
+}
+
+/// A segment to be made. Making one takes a while, so it is done off the shard; the
+/// order can be sent to any thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentOrder {
+    /// Whose log.
+    pub data_set: DataSetId,
+    /// Which of its logs.
+    pub shard: ShardId,
+    /// Number of the file.
+    pub number: u32,
+    /// Length of the file.
+    pub bytes: u64,
+}
+
+impl SegmentOrder {
+    /// Makes the segment, from one that was let go of if there is any. `breathe` is
+    /// called between writes, for whoever wants to leave the disk to others.
+    ///
+    /// # Errors
+    /// What the disk says; [`crate::storage::is_no_room`] tells the errors that pass.
+    /// What was made so far is removed, so that it does not take the room of others.
+    pub fn make(&self, storage: &dyn Storage, breathe: &mut dyn FnMut()) -> io::Result<Segment> {
+        let directory = shard_directory(self.shard);
+        let temporary = format!("{directory}/{:08}{TEMPORARY_SUFFIX}", self.number);
+        self.fill(storage, &temporary, breathe).inspect_err(|_| {
+            // It may not even have been created; what counts is the first error.
+            let _ = storage.remove(&temporary);
+        })
+    }
+
+    fn fill(
+        &self,
+        storage: &dyn Storage,
+        temporary: &str,
+        breathe: &mut dyn FnMut(),
+    ) -> io::Result<Segment> {
+        let directory = shard_directory(self.shard);
+        let (mut file, epoch) = match self.reuse(storage, temporary)? {
+            Some(reused) => reused,
+            None => (storage.create(temporary)?, 0),
+        };
+        let header = SegmentHeader {
+            data_set: self.data_set,
+            shard: self.shard,
+            number: self.number,
+            epoch,
+            bytes: self.bytes,
+        };
+        zero(file.as_mut(), 0, self.bytes, breathe)?;
+        file.write_at(0, &header.encode())?;
+        file.sync()?;
+        let path = segment_path(self.shard, self.number);
+        storage.rename(temporary, &path)?;
+        storage.sync_directory(&directory)?;
+        Ok(Segment { header, path, file })
+    }
+
+    /// A file that was let go of, under its temporary name, and the epoch it enters.
+    fn reuse(
+        &self,
+        storage: &dyn Storage,
+        temporary: &str,
+    ) -> io::Result<Option<(Box<dyn StorageFile>, u32)>> {
+        let directory = shard_directory(self.shard);
+        for name in storage.list(&directory)? {
+            if !name.ends_with(FREE_SUFFIX) {
+                continue;
+            }
+            let path = format!("{directory}/{name}");
+            let file = storage.open_to_write(&path)?;
+            let mut block = AlignedBuf::zeroed(BLOCK_BYTES);
+            let epoch = file
+                .read_at(0, &mut block)
+                .ok()
+                .and_then(|()| SegmentHeader::decode(&block, &path).ok())
+                .and_then(|header| header.epoch.checked_add(1));
+            match epoch {
+                Some(epoch) if file.length()? == self.bytes => {
+                    storage.rename(&path, temporary)?;
+                    return Ok(Some((file, epoch)));
+                }
+                // Of another size, or no segment: of no use.
+                _ => storage.remove(&path)?,
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Lets go of a segment whose postings are all in a checkpoint. Its file becomes a
+/// later segment.
+///
+/// # Errors
+/// What the disk says; the segment is then still there, or gone, and either is fine.
+pub fn release_segment(storage: &dyn Storage, shard: ShardId, number: u32) -> io::Result<()> {
+    let free = format!("{}/{number:08}{FREE_SUFFIX}", shard_directory(shard));
+    storage.rename(&segment_path(shard, number), &free)?;
+    storage.sync_directory(&shard_directory(shard))
+}
+
+/// Writes zeroes from `start` to `end`.
+pub(super) fn zero(
+    file: &mut dyn StorageFile,
+    start: u64,
+    end: u64,
+    breathe: &mut dyn FnMut(),
+) -> io::Result<()> {
+    let zeroes = AlignedBuf::zeroed(FILL_BYTES);
+    let mut offset = start;
+    while offset < end {
+        let bytes = (end - offset).min(FILL_BYTES as u64);
+        file.write_at(offset, &zeroes[..bytes as usize])?;
+        offset += bytes;
+        breathe();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{Keep, MemoryDisk, is_no_room};
+
+    const SHARD: ShardId = ShardId(1);
+    const ORDER: SegmentOrder = SegmentOrder {
+        data_set: DataSetId(0xABCD),
+        shard: SHARD,
+        number: 3,
+        bytes: SEGMENT_BYTES_MIN,
+    };
+
+    fn disk() -> MemoryDisk {
+        let disk = MemoryDisk::default();
+        disk.create_directory("shard-1").unwrap();
+        disk.sync_directory("").unwrap();
+        disk
+    }
+
+    fn open(disk: &MemoryDisk) -> Result<Segment, OpenError> {
+        Segment::open(disk, ORDER.data_set, SHARD, 3)
+    }
+
+    #[test]
+    fn a_segment_has_its_name_only_when_it_is_whole_and_durable() {
+        let needed = {
+            let disk = disk();
+            ORDER.make(&disk, &mut || {}).unwrap();
+            disk.restart(Keep::Nothing);
+            assert_eq!(open(&disk).unwrap().header.epoch, 0);
+            disk.operations()
+        };
+        for cut in 0..needed {
+            for seed in 0..4 {
+                let disk = disk();
+                disk.cut_power_after(cut);
+                let made = ORDER.make(&disk, &mut || {});
+                disk.restart(Keep::Some(seed));
+                let named = disk.paths().contains(&segment_path(SHARD, 3));
+                assert!(named || made.is_err(), "cut {cut}");
+                assert!(!named || open(&disk).is_ok(), "cut {cut}, seed {seed}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_disk_keeps_nothing_of_a_segment() {
+        let disk = disk();
+        disk.set_bytes_max(Some(SEGMENT_BYTES_MIN - 1));
+        let error = ORDER.make(&disk, &mut || {}).unwrap_err();
+        assert!(is_no_room(&error), "{error}");
+        assert!(disk.paths().is_empty());
+    }
+
+    #[test]
+    fn a_released_segment_becomes_the_next_in_its_next_epoch() {
+        let disk = disk();
+        let mut old = ORDER.make(&disk, &mut || {}).unwrap();
+        let mut debris = AlignedBuf::zeroed(BLOCK_BYTES);
+        debris.fill(0xEE);
+        old.file.write_durably(FIRST_FRAME_OFFSET, &debris).unwrap();
+        release_segment(&disk, SHARD, 3).unwrap();
+        disk.set_bytes_max(Some(SEGMENT_BYTES_MIN));
+        let next = SegmentOrder { number: 9, ..ORDER };
+        let segment = next.make(&disk, &mut || {}).unwrap();
+        assert_eq!((segment.header.number, segment.header.epoch), (9, 1));
+        disk.restart(Keep::Nothing);
+        assert_eq!(disk.paths(), ["shard-1/00000009.seg"]);
+        let contents = disk.contents("shard-1/00000009.seg").unwrap();
+        assert_eq!(contents.len() as u64, SEGMENT_BYTES_MIN);
+        assert!(contents[BLOCK_BYTES..].iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn names_are_read_and_written_alike() {
+        for (name, number) in [
+            ("00000001.seg", Some(1)),
+            ("12345678.seg", Some(12_345_678)),
+            ("123456789.seg", Some(123_456_789)),
+            ("1.seg", None),
+            ("0000000x.seg", None),
+            ("+0000001.seg", None),
+            ("00000001.tmp", None),
+            ("00000001", None),
+        ] {
+            assert_eq!(segment_number(name), number, "{name}");
+        }
+        assert_eq!(segment_path(ShardId(2), 7), "shard-2/00000007.seg");
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_its_name_says_is_refused() {
+        let disk = disk();
+        ORDER.make(&disk, &mut || {}).unwrap();
+        let path = segment_path(SHARD, 3);
+        let whole = disk.contents(&path).unwrap();
+        let mut other = SegmentHeader {
+            data_set: ORDER.data_set,
+            shard: SHARD,
+            number: 4,
+            epoch: 0,
+            bytes: ORDER.bytes,
+        };
+        let with_header = |header: &SegmentHeader| {
+            let mut bytes = whole.clone();
+            bytes[..BLOCK_BYTES].copy_from_slice(&header.encode());
+            bytes
+        };
+        let other_number = with_header(&other);
+        other.number = 3;
+        other.data_set = DataSetId(1);
+        let other_set = with_header(&other);
+        let cases = [
+            (whole[..whole.len() - BLOCK_BYTES].to_vec(), "65536 bytes"),
+            (whole[..17].to_vec(), "a file of 17 bytes"),
+            (other_number, "found segment 4 of shard 1"),
+            (
+                other_set,
+                "found one of data set 00000000000000000000000000000001",
+            ),
+        ];
+        for (bytes, expected) in cases {
+            disk.set_contents(&path, &bytes);
+            let refused = open(&disk).unwrap_err().to_string();
+            assert!(refused.contains(expected), "{refused}");
+        }
+    }
+}
