@@ -19,4 +19,4 @@ pub use cluster::{Cluster, ClusterSettings, Event, StartError};
 pub use control::{ControlHandle, ControlReply};
 pub use handle::{ShardHandle, ShardReply};
 pub use metrics::ShardMetrics;
-pub use wait::REPLY_TIMEOUT;
+pub use wait::{REPLY_TIMEOUT, let_io_run};
