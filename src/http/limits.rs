@@ -88,8 +88,8 @@ pub const OUTPUT_BYTES_FLUSH: usize = 16_384;
 /// What an output buffer keeps when it is empty.
 pub const OUTPUT_BYTES_KEPT: usize = 32_768;
 
-/// Pipelined requests that one connection may have answered before others get a turn:
-/// at about 2 µs each that is a fraction of the executor's 1 ms.
+/// Pipelined requests that one connection may have answered before other tasks that can
+/// run get a turn: at about 2 µs each that is an eighth of a millisecond.
 pub const REQUESTS_PER_TURN_MAX: usize = 64;
 
 /// How often deadlines are looked at, and the precision of all of them: fine against

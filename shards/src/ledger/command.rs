@@ -38,7 +38,7 @@ pub enum Command {
     SpendToken {
         /// The token.
         token: SessionToken,
-        /// When its life ends: from then on the ledger may forget that it was spent.
+        /// From then on it is refused, and the ledger may forget that it was spent.
         expires_at: UnixMillis,
     },
     /// Create an account. → [`Facts::Account`]; `Repeated` if it was there.
@@ -208,6 +208,8 @@ pub enum RefusalReason {
     NoLiveSession,
     /// The session token was spent before.
     TokenSpent,
+    /// The command came so late that the ledger may have forgotten whether it was.
+    TokenExpired,
     /// The transaction id was used with other contents.
     TransactionIdReused,
     /// The funds would pass 2^63 - 1 minor units.

@@ -13,7 +13,7 @@ impl Ledger {
         now: UnixMillis,
     ) -> Decision {
         let Some(at) = self.accounts.find(id) else {
-            return Decision::refuse_unknown(RefusalReason::AccountNotFound);
+            return Decision::refuse_unknown_account();
         };
         let account = self.accounts.get(at);
         let key = TransactionKey {

@@ -78,10 +78,11 @@ pub(super) struct Transactions {
 impl Transactions {
     /// Remembers for `idempotency_window`, which configuration keeps above an hour.
     pub(super) fn new(idempotency_window: Duration, secret: [u64; 2]) -> Self {
-        let window_ms = i64::try_from(idempotency_window.as_millis()).unwrap_or(i64::MAX);
+        // Rounded up, or the windows together would be shorter than they must be.
+        let window_ms = idempotency_window.as_millis().div_ceil(WINDOWS as u128);
         Self {
             windows: VecDeque::new(),
-            window_ms: (window_ms / WINDOWS).max(1),
+            window_ms: i64::try_from(window_ms).unwrap_or(i64::MAX).max(1),
             secret,
             hasher: DefaultHashBuilder::default(),
             entries: 0,
@@ -185,8 +186,12 @@ mod tests {
 
     impl Memory {
         fn new() -> Self {
+            Self::of(HOUR)
+        }
+
+        fn of(idempotency_window: Duration) -> Self {
             Self(
-                Transactions::new(HOUR, [1, 2]),
+                Transactions::new(idempotency_window, [1, 2]),
                 AccountId::parse("acme/p1").unwrap(),
             )
         }
@@ -242,6 +247,19 @@ mod tests {
                 "booked at minute {first}"
             );
             assert_eq!(memory.0.len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_window_that_eight_does_not_divide_is_kept_to_its_last_millisecond() {
+        let window = HOUR + Duration::from_millis(7);
+        // Each of these may be the last moment of a table, the worst one to be booked at.
+        let table_ms = 450_001;
+        for first in [table_ms * 4_000_000 - 1, 450_000 * 4_000_000 - 1] {
+            let mut memory = Memory::of(window);
+            memory.remember("d-1", 100, UnixMillis(first));
+            memory.remember("d-2", 100, UnixMillis(first).after(window));
+            assert_eq!(memory.seen("d-1", 100), Seen::Same, "booked at {first}");
         }
     }
 
