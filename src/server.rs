@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use crossbeam::channel::{Receiver, RecvTimeoutError, Select, unbounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Select, bounded};
 use nix::sys::signal::{SigSet, Signal};
 use shards::ledger::LedgerSettings;
 use shards::runtime::{Cluster, ClusterSettings, Event, FlushPlace, ShardHandle, StartError};
@@ -33,7 +33,8 @@ use crate::preflight::{self, Placement};
 use crate::wallet::{Parts, WalletMetrics, WalletService};
 use crate::{demo, metrics};
 
-// reliability.md's exit statuses: the data is refused, the disk failed.
+// reliability.md's exit statuses: could not run, the data is refused, the disk failed.
+const EXIT_FAILED: i32 = 1;
 const EXIT_DATA_REFUSED: u8 = 3;
 const EXIT_DISK_FAILED: u8 = 4;
 
@@ -393,9 +394,7 @@ impl Supervisor<'_> {
             match self.next()? {
                 Next::Event(event) if what(&event) => {}
                 Next::Event(event) => return after(event).map(Some),
-                Next::Signal(signal) => {
-                    bail!("ended by a second signal ({signal}) before everything was drained")
-                }
+                Next::Signal(_) => unreachable!("a second one ends the process"),
                 Next::TimeIsUp => bail!(
                     "not everything was drained within shutdown_timeout; \
                      what was answered is safe, what was not may be retried"
@@ -432,21 +431,23 @@ fn after(event: Event) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Turns SIGTERM and SIGINT into messages.
+/// Turns the first SIGTERM or SIGINT into a message. A second one ends the process here,
+/// whatever it is waiting for: recovery, requests, the admin API or the disk.
 fn watch_signals() -> anyhow::Result<Receiver<Signal>> {
     let mut set = SigSet::empty();
     set.add(Signal::SIGTERM);
     set.add(Signal::SIGINT);
     set.thread_block().context("block SIGTERM and SIGINT")?;
-    let (sender, receiver) = unbounded();
+    let (sender, receiver) = bounded(1);
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            while let Ok(signal) = set.wait() {
-                if sender.send(signal).is_err() {
-                    return;
-                }
-            }
+            let wait = || set.wait().expect("the set is a valid one");
+            // Nobody hears it if the server could not start, and is on its way out.
+            let _ = sender.send(wait());
+            let second = wait();
+            tracing::error!(%second, "ended by a second signal before everything was drained");
+            std::process::exit(EXIT_FAILED);
         })
         .context("create the signal thread")?;
     Ok(receiver)
