@@ -1,6 +1,6 @@
 //! Boot and drain order.
 //!
-//! Boot: preflight, sockets, data directory, shards, demo players, admin API, ready. A
+//! Boot: preflight, sockets, data directory, shards, admin API, demo players, ready. A
 //! port that is taken or a limit that is too low ends it before anything runs.
 //!
 //! Drain, on SIGTERM or SIGINT: no new connections, requests in flight are answered,
@@ -68,11 +68,6 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
 
     let parts = ServeParts::new(config, &placement, listening.shard_sockets);
     let cluster = start_cluster(config, &placement, &data, parts.clone())?;
-    let demo_file = if options.demo {
-        Some(create_demo(&cluster, &config.data_dir)?)
-    } else {
-        None
-    };
     let readiness = Arc::new(Readiness::not_ready("the server is starting"));
     let token = AdminToken::new(config.admin.require_token()?.expose())
         .context("the admin token must not be blank")?;
@@ -89,6 +84,15 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
         readiness: readiness.clone(),
         spool_dir: config.data_dir.clone(),
     })?;
+    let demo_file = if options.demo {
+        match create_demo(&cluster, &config.data_dir) {
+            Ok(file) => Some(file),
+            // What became of a shard says more than that it did not answer.
+            Err(error) => return cluster.events().try_recv().map_or(Err(error), after),
+        }
+    } else {
+        None
+    };
     readiness.set_ready();
     announce(
         placement.shards,
@@ -267,16 +271,9 @@ fn start_cluster(
     })?)
 }
 
-/// The control plane's pump runs here until the admin API's thread takes over.
+/// The admin API runs: its thread brings the answers, and notices those that are overdue.
 fn create_demo(cluster: &Cluster, data_dir: &Path) -> anyhow::Result<std::path::PathBuf> {
-    let control = cluster.control();
-    futures_lite::future::block_on(futures_lite::future::or(
-        demo::create_players(control, data_dir),
-        async {
-            control.pump().await;
-            bail!("the control plane's pump ended");
-        },
-    ))
+    futures_lite::future::block_on(demo::create_players(cluster.control(), data_dir))
 }
 
 /// Tells on stdout where the server listens, for people and for scripts.
