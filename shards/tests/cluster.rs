@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use shards::ledger::{Command, Facts, LedgerSettings, Outcome};
 use shards::mesh::MAILBOX_DEPTH;
+use shards::routing::{SlotMap, slot_of};
 use shards::runtime::{Cluster, ClusterSettings, Event, FlushPlace, ShardHandle, StartError};
 use shards::storage::{Keep, MemoryDisk};
 use shards::types::{AccountId, Amount, CountryCode, Currency, ShardId, TransactionId};
@@ -359,7 +360,8 @@ fn a_closing_cluster_decides_nothing_new() {
             }
         }
     };
-    let cluster = Cluster::start(&settings(SHARDS), disks(SHARDS), serve).unwrap();
+    let (data, _) = data(SHARDS);
+    let cluster = Cluster::start(&settings(FlushPlace::Auto), &data, serve).unwrap();
     cluster.close();
     let ends = |event: &Event| matches!(event, Event::Drained(_) | Event::Stopped(_));
     expect_all(&cluster, 2 * SHARDS, ends);
