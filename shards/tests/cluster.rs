@@ -360,8 +360,7 @@ fn a_closing_cluster_decides_nothing_new() {
             }
         }
     };
-    let (data, _) = data(SHARDS);
-    let cluster = Cluster::start(&settings(FlushPlace::Auto), &data, serve).unwrap();
+    let cluster = Cluster::start(&settings(FlushPlace::Auto), &data(SHARDS).0, serve).unwrap();
     cluster.close();
     let ends = |event: &Event| matches!(event, Event::Drained(_) | Event::Stopped(_));
     expect_all(&cluster, 2 * SHARDS, ends);
