@@ -207,7 +207,6 @@ fn http_limits(operator: &config::Limits) -> Limits {
         write_timeout: operator.write_timeout,
         max_head_bytes: operator.max_head_bytes,
         max_body_bytes: operator.max_body_bytes,
-        max_connections: operator.max_connections as usize,
         ..Limits::default()
     }
 }

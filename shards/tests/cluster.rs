@@ -62,6 +62,7 @@ fn deposit(number: usize, transaction: &str) -> Command {
         account: account(number),
         transaction: TransactionId::parse(transaction).unwrap(),
         amount: Amount::from_minor(1).unwrap(),
+        currency: Currency::parse("GBP").unwrap(),
     }
 }
 

@@ -18,8 +18,6 @@ pub struct Limits {
     pub max_head_bytes: usize,
     /// Bytes of a body, once its chunks are joined.
     pub max_body_bytes: usize,
-    /// Connections over all shards; enforced by [`crate::http::Seats`].
-    pub max_connections: usize,
 
     /// For a write to make room. Platforms read answers within milliseconds; one that
     /// has not read for this long is gone and only holds memory.
@@ -49,7 +47,6 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(75),
             max_head_bytes: 16_384,
             max_body_bytes: 65_536,
-            max_connections: 10_000,
             write_timeout: Duration::from_secs(10),
             linger_timeout: Duration::from_secs(2),
             max_line_bytes: 8_192,

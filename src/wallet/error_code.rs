@@ -68,6 +68,11 @@ pub(super) fn of_refusal(reason: RefusalReason) -> (ErrorCode, &'static str) {
             Refused,
             "the transaction id was used before with other contents",
         ),
+        // Code -9 comes with the endpoints that name a currency.
+        RefusalReason::CurrencyMismatch => (
+            UnknownError,
+            "the account has another currency, nothing was booked",
+        ),
         RefusalReason::BalanceOverflow => (
             UnknownError,
             "the account cannot hold that much, nothing was booked",

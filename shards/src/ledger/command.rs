@@ -72,6 +72,9 @@ pub enum Command {
         transaction: TransactionId,
         /// How much; above zero.
         amount: Amount,
+        /// What the amount is in. An account keeps the currency that it was opened
+        /// with, whatever the configuration says of its domain later.
+        currency: Currency,
     },
     /// Open a session. → [`Facts::Session`]
     OpenSession {
@@ -212,6 +215,8 @@ pub enum RefusalReason {
     TokenExpired,
     /// The transaction id was used with other contents.
     TransactionIdReused,
+    /// The amount is in another currency than the account.
+    CurrencyMismatch,
     /// The funds would pass 2^63 - 1 minor units.
     BalanceOverflow,
     /// The session has as many spent tokens as the ledger keeps for one.

@@ -135,7 +135,14 @@ impl Ledger {
                 account,
                 transaction,
                 amount,
-            } => self.decide_deposit(account, transaction, *amount, now),
+                currency,
+            } => {
+                let money = deposit::Money {
+                    amount: *amount,
+                    currency: *currency,
+                };
+                self.decide_deposit(account, transaction, money, now)
+            }
             Command::OpenSession {
                 account,
                 key,

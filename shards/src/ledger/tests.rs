@@ -49,6 +49,7 @@ fn deposit(player: &str, id: &str, minor: i64) -> Command {
         account: account(player),
         transaction: TransactionId::parse(id).unwrap(),
         amount: amount(minor),
+        currency: Currency::parse("GBP").unwrap(),
     }
 }
 
@@ -181,6 +182,36 @@ fn a_deposit_is_booked_once_per_id_and_account() {
             "accepted 7+0",
         ],
     );
+}
+
+/// The configuration of a domain may change its currency; its old accounts keep theirs.
+#[test]
+fn a_deposit_in_another_currency_is_booked_nowhere() {
+    let mut ledger = ledger();
+    run(&mut ledger, &[import("p", 100, None)]);
+    let Command::Deposit {
+        account,
+        transaction,
+        amount,
+        ..
+    } = deposit("p", "d", 1)
+    else {
+        panic!("a deposit is a deposit");
+    };
+    let currency = Currency::parse("JPY").unwrap();
+    let other = Command::Deposit {
+        account,
+        transaction,
+        amount,
+        currency,
+    };
+    let story = run(&mut ledger, &[other, balance("p"), deposit("p", "d", 1)]);
+    let expected = [
+        "refused CurrencyMismatch",
+        "accepted 100+5",
+        "accepted 101+5",
+    ];
+    assert_eq!(story.lines().collect::<Vec<_>>(), expected);
 }
 
 #[test]
