@@ -1,6 +1,7 @@
 //! How much a client may send, and how long it may take.
 //!
-//! The first six are the operator's (operator.md section 2); the others are ours.
+//! The timeouts but the linger, and the bytes of heads and bodies, are the operator's
+//! (operator.md section 2); the others are ours.
 
 use std::time::Duration;
 
