@@ -47,11 +47,11 @@ pub struct ServeOptions {
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<String>,
 
-    /// Address of the wallet API; overrides the file's [listen] wallet
+    /// Address of the wallet API; overrides the file's listen.wallet
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
 
-    /// Address of the admin API; overrides the file's [listen] admin
+    /// Address of the admin API; overrides the file's listen.admin
     #[arg(long, value_name = "ADDR")]
     pub admin_listen: Option<SocketAddr>,
 
