@@ -246,11 +246,13 @@ impl Options {
             }
         })?;
         let limit = plan.warmup + plan.window + STOP_TIMEOUT;
-        expect(&cluster, limit, |event| matches!(event, Event::Drained(_)))?;
+        expect(&cluster, limit, |event| matches!(event, Event::Drained(_)))
+            .context("wait for the load to end")?;
         cluster.close();
         expect(&cluster, STOP_TIMEOUT, |event| {
             matches!(event, Event::Stopped(_))
-        })?;
+        })
+        .context("wait for the last batch")?;
         cluster.join();
         told.recv().context("the load ended without a word")?
     }

@@ -158,9 +158,8 @@ async fn send(run: Rc<Run>, pace: Pace) {
             let began = Instant::now();
             for number in 0.. {
                 let due = began + Duration::from_secs(1) * number / per_s;
-                if let Some(early) = due.checked_duration_since(Instant::now()) {
-                    glommio::timer::sleep(early).await;
-                }
+                // Also when that is over: those who answer must run.
+                glommio::timer::sleep(due.saturating_duration_since(Instant::now())).await;
                 if run.stopping.get() {
                     break;
                 }

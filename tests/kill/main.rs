@@ -49,6 +49,9 @@ const KILLS_PER_DATA_SET: u64 = 25;
 /// Microseconds of load before a kill: from the first answers to hundreds of flushes.
 const LOAD_US_MAX: u64 = 300_000;
 
+/// How long a start may take, until one was seen.
+const START_US: u64 = 30_000;
+
 fn setup(home: &Path) {
     let setup = Setup {
         segment_bytes: 64 << 10,
@@ -68,7 +71,7 @@ fn variable(name: &str) -> Option<u64> {
 fn random() -> Random {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let seed = variable(SEED_VARIABLE).unwrap_or(now.as_nanos() as u64);
-    println!("{SEED_VARIABLE}={seed}");
+    eprintln!("{SEED_VARIABLE}={seed}");
     Random::new(seed)
 }
 
@@ -85,6 +88,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_booked_twice() {
     let mut random = random();
     let figures = Figures::default();
     let (mut under_load, mut at_start, mut rolled) = (0, 0, 0);
+    let mut start_us = START_US;
     while under_load + at_start < kills {
         let home = tempfile::tempdir().unwrap();
         setup(home.path());
@@ -94,13 +98,14 @@ fn nothing_acknowledged_is_lost_and_nothing_is_booked_twice() {
             let began = Instant::now();
             let mut server = Process::start(home.path(), "");
             if random.below(3) == 0 {
-                // In the middle of founding or recovering: mostly before it is ready.
-                wait_us(random.below(30_000));
+                // In the middle of founding or recovering.
+                wait_us(random.below(start_us));
                 server.kill();
                 at_start += 1;
                 continue;
             }
             let to = server.must_be_ready();
+            start_us = began.elapsed().as_micros() as u64;
             if !is_founded {
                 world.found(to);
                 is_founded = true;
