@@ -6,7 +6,7 @@
 //! balance has beyond the acknowledged is the sum of some of the unanswered deposits.
 //! When all of those were sent again and answered, it is the sum of all deposits.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 /// A deposit that was sent at least once.
 #[derive(Clone, Debug)]
@@ -101,13 +101,9 @@ impl Book {
         let at_least = self.at_least();
         self.saw(at_least, balance);
         let beyond = balance - self.acknowledged;
-        let mut sums = HashSet::from([0]);
-        for deposit in self.deposits.iter().filter(|d| !d.acknowledged) {
-            let with: Vec<i64> = sums.iter().map(|sum| sum + deposit.minor).collect();
-            sums.extend(with);
-        }
+        let unanswered = self.deposits.iter().filter(|d| !d.acknowledged);
         assert!(
-            sums.contains(&beyond),
+            is_sum_of_some(unanswered.map(|deposit| deposit.minor), beyond),
             "{beyond} beyond the {} acknowledged is no sum of unanswered deposits",
             self.acknowledged
         );
@@ -120,6 +116,27 @@ impl Book {
         assert_eq!(balance, self.acknowledged, "all of {}", self.deposits.len());
         self.shown = balance;
     }
+}
+
+/// Whether some of the amounts, each used once, make up `sum`: a bit for every sum up to
+/// it that can be had, moved up by one amount after the other.
+fn is_sum_of_some(amounts: impl Iterator<Item = i64>, sum: i64) -> bool {
+    let sum = sum as usize;
+    let mut can_be_had = vec![0_u64; sum / 64 + 1];
+    can_be_had[0] = 1;
+    for amount in amounts {
+        let (words, bits) = (amount as usize / 64, amount as usize % 64);
+        // From the top, so that no amount is used twice.
+        for to in (words..can_be_had.len()).rev() {
+            let from = to - words;
+            let mut moved = can_be_had[from] << bits;
+            if bits > 0 && from > 0 {
+                moved |= can_be_had[from - 1] >> (64 - bits);
+            }
+            can_be_had[to] |= moved;
+        }
+    }
+    can_be_had[sum / 64] >> (sum % 64) & 1 == 1
 }
 
 /// The checker must catch what it is there for.
@@ -153,6 +170,20 @@ mod canaries {
                 fine,
                 "{balance}"
             );
+        }
+    }
+
+    #[test]
+    fn sums_of_some_are_those_of_all_subsets() {
+        let amounts = [1, 63, 64, 65, 130, 130, 1_000];
+        let subset = |bits: usize| -> i64 {
+            let chosen = (0..amounts.len()).filter(|at| bits >> at & 1 == 1);
+            chosen.map(|at| amounts[at]).sum()
+        };
+        let sums: Vec<i64> = (0..1 << amounts.len()).map(subset).collect();
+        for sum in 0..=2_000 {
+            let found = is_sum_of_some(amounts.into_iter(), sum);
+            assert_eq!(found, sums.contains(&sum), "{sum}");
         }
     }
 

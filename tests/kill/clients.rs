@@ -113,6 +113,11 @@ impl<'a> World<'a> {
         });
     }
 
+    /// How many deposits wait to be sent again.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.unanswered.lock().unwrap().len()
+    }
+
     fn book(&self, at: usize) -> MutexGuard<'_, Book> {
         self.books[at].lock().unwrap()
     }
