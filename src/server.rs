@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Select, bounded};
 use nix::sys::signal::{SigSet, Signal};
+use shards::failpoint;
 use shards::ledger::LedgerSettings;
 use shards::runtime::{Cluster, ClusterSettings, Event, FlushPlace, ShardHandle, StartError};
 use shards::storage::{Caching, DirectDisk, DirectoryLock};
@@ -32,6 +33,9 @@ use crate::listener;
 use crate::preflight::{self, Placement};
 use crate::wallet::{Parts, WalletMetrics, WalletService};
 use crate::{demo, metrics};
+
+/// Where tests end the process (`shards::failpoint`).
+const FAILPOINT_VARIABLE: &str = "PURSER_FAILPOINT";
 
 // reliability.md's exit statuses: could not run, the data is refused, the disk failed.
 const EXIT_FAILED: i32 = 1;
@@ -57,6 +61,9 @@ struct ServeParts {
 pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> {
     // Before any thread exists, so that none of them gets a signal by itself.
     let signals = watch_signals()?;
+    if let Some(text) = std::env::var_os(FAILPOINT_VARIABLE) {
+        failpoint::arm(&text.to_string_lossy()).context(FAILPOINT_VARIABLE)?;
+    }
     let placement = preflight::run(config)?;
     for note in &placement.notes {
         tracing::warn!("{note}");

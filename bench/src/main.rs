@@ -5,13 +5,19 @@
 //! others, and every row has its ratio to it.
 
 mod client;
+mod commit;
 mod floor;
 mod histogram;
+mod insert;
+mod players;
 mod process;
+mod recovery;
 mod report;
 mod request;
 mod rows;
 mod servers;
+mod submitters;
+mod timed_disk;
 mod whole;
 mod wire;
 
@@ -21,6 +27,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// The server's allocator, for what is measured inside this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// How fast purser is, beside a floor measured in the same run.
 #[derive(Parser, Debug)]
@@ -49,6 +59,15 @@ enum Command {
     #[command(after_help = "Examples:\n  purser-bench macro\n  \
                       purser-bench macro --rows floor,balance --rate 20000 --seconds 10")]
     Macro(whole::Options),
+    /// Book durable deposits on one shard in this process, beside a bare loop of the same writes.
+    #[command(after_help = "Example:\n  purser-bench commit --data-root /var/lib/purser")]
+    Commit(commit::Options),
+    /// Write a log and read it back as the server does when it starts.
+    #[command(after_help = "Example:\n  purser-bench recovery --postings 10000000")]
+    Recovery(recovery::Options),
+    /// Fill the tables of accounts and transactions and show the longest insert.
+    #[command(after_help = "Example:\n  purser-bench insert --accounts 1000000")]
+    Insert(insert::Options),
 }
 
 fn main() -> ExitCode {
@@ -82,6 +101,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             floor.serve()
         }
         Command::Macro(options) => whole::run(&options),
+        Command::Commit(options) => commit::run(&options),
+        Command::Recovery(options) => recovery::run(&options),
+        Command::Insert(options) => insert::run(&options),
     }
 }
 

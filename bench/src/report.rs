@@ -189,7 +189,7 @@ impl Report {
 }
 
 /// The middle value, or the mean of the two middle ones; 0 for none.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     match values.len() {

@@ -3,6 +3,7 @@
 //! No HTTP, no JSON, no command line. Simulation and runtime are two drivers of
 //! the same synchronous shard.
 
+pub mod failpoint;
 pub mod ledger;
 pub mod mesh;
 pub mod metrics;

@@ -13,7 +13,7 @@ mod wallet;
 
 pub use admin::Admin;
 pub use http::{Answer, Client, Request, assert_transport_error};
-pub use server::{ADMIN_TOKEN, Ended, Server, Setup, run};
+pub use server::{ADMIN_TOKEN, Ended, Server, Setup, address, run};
 pub use wallet::{
     BALANCE, CREATE_TOKEN, Members, REDEEM_TOKEN, Wallet, basic, now_millis, refused, text,
     token_at,

@@ -77,6 +77,7 @@ pub struct Setup {
     pub listen: String,
     pub log_level: &'static str,
     pub shutdown_timeout: &'static str,
+    pub segment_bytes: u64,
     /// Lines for the table `[limits]`.
     pub limits: &'static str,
 }
@@ -88,6 +89,7 @@ impl Default for Setup {
             listen: "127.0.0.1:0".to_owned(),
             log_level: "info",
             shutdown_timeout: "10s",
+            segment_bytes: 1 << 20,
             limits: "",
         }
     }
@@ -108,12 +110,14 @@ impl Setup {
         run(&["serve", "--config", &config], home.path())
     }
 
-    fn write_config(&self, home: &Path) -> String {
+    /// Writes the configuration into a directory and gives its path.
+    pub fn write_config(&self, home: &Path) -> String {
         let Self {
             shards,
             listen,
             log_level,
             shutdown_timeout,
+            segment_bytes,
             limits,
         } = self;
         let data_dir = home.join("data");
@@ -130,7 +134,7 @@ wallet = "{listen}"
 admin = "127.0.0.1:0"
 
 [log]
-segment_bytes = 1048576
+segment_bytes = {segment_bytes}
 
 [admin]
 token = "{ADMIN_TOKEN}"
@@ -320,7 +324,7 @@ fn capture(output: impl Read + Send + 'static) -> Captured {
 }
 
 /// The address in a complete line such as `wallet API  http://127.0.0.1:4711`.
-fn address(said: &str, words: &str) -> Option<SocketAddr> {
+pub fn address(said: &str, words: &str) -> Option<SocketAddr> {
     let complete = &said[..=said.rfind('\n')?];
     let line = complete.lines().find(|line| line.contains(words))?;
     let (_, url) = line.split_once("http://")?;

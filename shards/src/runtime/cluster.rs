@@ -28,6 +28,7 @@ use super::metrics::ShardMetrics;
 use super::pump;
 use super::supplier::{Supplier, SupplyLine};
 use super::wait::REPLY_TIMEOUT;
+use crate::failpoint::{self, Window};
 use crate::ledger::{Ledger, LedgerSettings};
 use crate::mesh::{Mesh, doorbell::Doorbell};
 use crate::routing::SlotMap;
@@ -403,9 +404,9 @@ impl Boot {
         let recovered = self
             .data
             .recover(self.id, progress, &mut |lsn, posting| {
-                ledger
-                    .try_apply(lsn, &posting)
-                    .map_err(|misfit| misfit.to_string())
+                let applied = ledger.try_apply(lsn, &posting);
+                failpoint::pass(Window::MidRecovery);
+                applied.map_err(|misfit| misfit.to_string())
             })
             .map_err(|source| StartError::Recovery {
                 shard: self.id,

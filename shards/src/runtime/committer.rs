@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::flusher::{Flusher, Work};
 use super::handle::Inner;
 use super::supplier::SupplyLine;
+use crate::failpoint::{self, Window};
 use crate::mesh::PeerId;
 use crate::wal::{Batch, Log, LogError};
 
@@ -87,6 +88,7 @@ impl Committer {
         let started = Instant::now();
         let (log, work, written) = self.flusher.perform(log, Work::Append(batch)).await;
         written?;
+        failpoint::pass(Window::AfterSync);
         let Work::Append(batch) = work else {
             unreachable!("work comes back as it was given");
         };

@@ -20,6 +20,7 @@ use super::frame::{
     frame_bytes,
 };
 use super::segment::{FIRST_FRAME_OFFSET, Segment, SegmentOrder};
+use crate::failpoint::{self, Window};
 use crate::storage::{AlignedBuf, BLOCK_BYTES, Storage};
 use crate::types::{Lsn, ShardId};
 
@@ -261,6 +262,7 @@ impl Log {
             panic!("more than the log has room for was appended");
         };
         self.write(FrameKind::Roll, &[], 0)?;
+        failpoint::pass(Window::SegmentRoll);
         self.position.segment = next.header.number;
         self.position.offset = FIRST_FRAME_OFFSET;
         self.active = next;
@@ -298,6 +300,7 @@ impl Log {
                 source,
             });
         }
+        failpoint::pass(Window::AfterWrite);
         self.position.offset += bytes as u64;
         self.position.next_lsn.0 += u64::from(postings);
         self.position.chain = chain;

@@ -13,6 +13,7 @@ use super::frame::{DataSetId, u32_at, u64_at};
 use super::header::{FORMAT_VERSION, restore_copy};
 use super::log::LogSettings;
 use super::segment::{FIRST_FRAME_OFFSET, SegmentOrder, shard_directory};
+use crate::failpoint::{self, Window};
 use crate::routing::SlotMap;
 use crate::storage::{AlignedBuf, BLOCK_BYTES, Storage};
 use crate::types::{ShardId, Slot};
@@ -264,7 +265,9 @@ fn write(storage: &dyn Storage, manifest: &Manifest) -> io::Result<()> {
     let mut file = storage.create(MANIFEST_TEMPORARY)?;
     file.write_at(0, &manifest.encode())?;
     file.sync()?;
+    failpoint::pass(Window::BeforeRename);
     storage.rename(MANIFEST_TEMPORARY, MANIFEST)?;
+    failpoint::pass(Window::AfterRename);
     storage.sync_directory("")
 }
 

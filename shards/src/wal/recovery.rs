@@ -11,6 +11,7 @@ use super::log::{Log, LogPosition, LogSettings};
 use super::manifest::Manifest;
 use super::scan::{Access, Ending, Progress, Scan, Scanner, TornTail, Visitor};
 use super::segment::{TEMPORARY_SUFFIX, shard_directory, zero};
+use crate::failpoint::{self, Window};
 use crate::storage::Storage;
 use crate::types::ShardId;
 
@@ -53,7 +54,9 @@ pub fn recover(
         postings,
         mut segments,
     } = scan;
+    failpoint::pass(Window::MidRecovery);
     remove_leftovers(storage, shard)?;
+    failpoint::pass(Window::MidRecovery);
     let Some(mut active) = segments.pop_front() else {
         unreachable!("a log that was read ends in a segment")
     };
@@ -72,6 +75,7 @@ pub fn recover(
             Some(tail)
         }
     };
+    failpoint::pass(Window::MidRecovery);
     active
         .file
         .sync()

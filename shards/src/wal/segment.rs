@@ -14,6 +14,7 @@ use std::io;
 use super::error::{OpenError, READ_ERROR, RESTORE, Refusal};
 use super::frame::{DataSetId, FRAME_HEADER_BYTES};
 use super::header::SegmentHeader;
+use crate::failpoint::{self, Window};
 use crate::storage::{AlignedBuf, BLOCK_BYTES, Storage, StorageFile};
 use crate::types::ShardId;
 
@@ -245,7 +246,9 @@ impl SegmentOrder {
         file.write_at(0, &header.encode())?;
         file.sync()?;
         let path = segment_path(self.shard, self.number);
+        failpoint::pass(Window::BeforeRename);
         storage.rename(temporary, &path)?;
+        failpoint::pass(Window::AfterRename);
         storage.sync_directory(&directory)?;
         Ok(Segment { header, path, file })
     }

@@ -1,0 +1,180 @@
+//! The load on one shard, from tasks on its own executor: no HTTP, no mailbox, only
+//! decisions and flushes.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use shards::ledger::Outcome;
+use shards::runtime::ShardHandle;
+use shards::{Submit, Unavailable};
+
+use crate::histogram::Histogram;
+use crate::players;
+use crate::timed_disk::FlushTimes;
+
+/// Players that the deposits go to in turn.
+const PLAYERS: u64 = 1_000;
+
+/// How soon a deposit that the shard was too busy for is sent again.
+const BUSY_PAUSE: Duration = Duration::from_millis(1);
+
+/// When deposits are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// So many submitters, each with its next deposit as soon as the last is answered.
+    Closed { submitters: u32 },
+    /// At fixed times; latency counts from the moment each was due.
+    Open { per_s: u32 },
+}
+
+/// How long, and how.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) pace: Pace,
+    pub(crate) warmup: Duration,
+    pub(crate) window: Duration,
+}
+
+/// What was counted in the window.
+pub(crate) struct Sample {
+    pub(crate) latency_ns: Histogram,
+    pub(crate) flush_ns: Histogram,
+    pub(crate) elapsed: Duration,
+    /// Deposits that were refused because the shard was too busy, and sent again.
+    pub(crate) busy: u64,
+}
+
+/// What all tasks of a run share.
+struct Run {
+    handle: ShardHandle,
+    next: Cell<u64>,
+    outstanding: Cell<u64>,
+    counting: Cell<bool>,
+    stopping: Cell<bool>,
+    latency_ns: RefCell<Histogram>,
+    busy: Cell<u64>,
+    failure: RefCell<Option<anyhow::Error>>,
+}
+
+impl Run {
+    /// One deposit, until it is booked; latency counts from `due`.
+    async fn deposit(&self, due: Instant) -> anyhow::Result<()> {
+        let number = self.next.get();
+        self.next.set(number + 1);
+        let command = players::deposit(number % PLAYERS, number)?;
+        loop {
+            match self.handle.submit(command.clone()).await {
+                Ok(Outcome::Accepted(_)) => break,
+                Ok(other) => bail!("a deposit was answered with {other:?}"),
+                Err(Unavailable::Busy) => {
+                    self.busy.set(self.busy.get() + 1);
+                    glommio::timer::sleep(BUSY_PAUSE).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if self.counting.get() {
+            let took_ns = due.elapsed().as_nanos() as u64;
+            self.latency_ns.borrow_mut().record(took_ns);
+        }
+        Ok(())
+    }
+
+    fn keep(&self, result: anyhow::Result<()>) {
+        if let Err(error) = result {
+            self.stopping.set(true);
+            self.failure.borrow_mut().get_or_insert(error);
+        }
+    }
+}
+
+/// Opens the players, deposits by the plan and counts what falls into its window.
+///
+/// # Errors
+/// A deposit was not booked.
+pub(crate) async fn drive(
+    handle: ShardHandle,
+    plan: Plan,
+    times: FlushTimes,
+) -> anyhow::Result<Sample> {
+    let opened: Vec<_> = (0..PLAYERS)
+        .map(|number| Ok(handle.submit(players::open(number)?)))
+        .collect::<anyhow::Result<_>>()?;
+    for answer in opened {
+        answer.await?;
+    }
+    let run = Rc::new(Run {
+        handle,
+        next: Cell::new(0),
+        outstanding: Cell::new(0),
+        counting: Cell::new(false),
+        stopping: Cell::new(false),
+        latency_ns: RefCell::new(Histogram::new()),
+        busy: Cell::new(0),
+        failure: RefCell::new(None),
+    });
+    let load = glommio::spawn_local(send(run.clone(), plan.pace));
+    glommio::timer::sleep(plan.warmup).await;
+    times.take();
+    run.counting.set(true);
+    let began = Instant::now();
+    glommio::timer::sleep(plan.window).await;
+    run.counting.set(false);
+    let (elapsed, flush_ns) = (began.elapsed(), times.take());
+    run.stopping.set(true);
+    load.await;
+    match run.failure.take() {
+        Some(error) => Err(error),
+        None => Ok(Sample {
+            latency_ns: run.latency_ns.replace(Histogram::new()),
+            flush_ns,
+            elapsed,
+            busy: run.busy.get(),
+        }),
+    }
+}
+
+async fn send(run: Rc<Run>, pace: Pace) {
+    match pace {
+        Pace::Closed { submitters } => {
+            let tasks: Vec<_> = (0..submitters)
+                .map(|_| {
+                    let run = run.clone();
+                    glommio::spawn_local(async move {
+                        while !run.stopping.get() {
+                            let result = run.deposit(Instant::now()).await;
+                            run.keep(result);
+                        }
+                    })
+                })
+                .collect();
+            for task in tasks {
+                task.await;
+            }
+        }
+        Pace::Open { per_s } => {
+            let began = Instant::now();
+            for number in 0.. {
+                let due = began + Duration::from_secs(1) * number / per_s;
+                // Also when that is over: those who answer must run.
+                glommio::timer::sleep(due.saturating_duration_since(Instant::now())).await;
+                if run.stopping.get() {
+                    break;
+                }
+                let run = run.clone();
+                run.outstanding.set(run.outstanding.get() + 1);
+                glommio::spawn_local(async move {
+                    let result = run.deposit(due).await;
+                    run.keep(result);
+                    run.outstanding.set(run.outstanding.get() - 1);
+                })
+                .detach();
+            }
+            while run.outstanding.get() > 0 {
+                glommio::timer::sleep(BUSY_PAUSE).await;
+            }
+        }
+    }
+}
