@@ -35,5 +35,6 @@ pub(crate) fn deposit(player: u64, transaction: u64) -> anyhow::Result<Command> 
         transaction: TransactionId::parse(&format!("deposit-{transaction}"))
             .context("a transaction id")?,
         amount: Amount::from_minor(100).context("an amount")?,
+        currency: Currency::parse("EUR").context("a currency")?,
     })
 }
