@@ -20,6 +20,11 @@ const PLAYERS: u64 = 1_000;
 /// How soon a deposit that the shard was too busy for is sent again.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
 
+/// Ends a task's turn of the executor. A connection does so when it waits for its next
+/// request; without, a log that is never waited for keeps the turn, and with it the
+/// clock, for ever.
+const NEXT_TURN: Duration = Duration::from_nanos(1);
+
 /// When deposits are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
@@ -146,6 +151,7 @@ async fn send(run: Rc<Run>, pace: Pace) {
                         while !run.stopping.get() {
                             let result = run.deposit(Instant::now()).await;
                             run.keep(result);
+                            glommio::timer::sleep(NEXT_TURN).await;
                         }
                     })
                 })
@@ -159,7 +165,8 @@ async fn send(run: Rc<Run>, pace: Pace) {
             for number in 0.. {
                 let due = began + Duration::from_secs(1) * number / per_s;
                 // Also when that is over: those who answer must run.
-                glommio::timer::sleep(due.saturating_duration_since(Instant::now())).await;
+                let early = due.saturating_duration_since(Instant::now());
+                glommio::timer::sleep(early.max(NEXT_TURN)).await;
                 if run.stopping.get() {
                     break;
                 }
