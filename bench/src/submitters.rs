@@ -20,6 +20,10 @@ const PLAYERS: u64 = 1_000;
 /// How soon a deposit that the shard was too busy for is sent again.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
 
+/// Lets others run before the next deposit, as a connection does that waits for its next
+/// request.
+const NEXT_TURN: Duration = Duration::from_nanos(1);
+
 /// When deposits are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
@@ -51,7 +55,13 @@ struct Run {
     handle: ShardHandle,
     next: Cell<u64>,
     outstanding: Cell<u64>,
-    counting: Cell<bool>,
+    times: FlushTimes,
+    count_from: Instant,
+    window: Duration,
+    /// When the window really began; it lasts for `elapsed` once that is known.
+    counted_from: Cell<Option<Instant>>,
+    elapsed: Cell<Duration>,
+    flush_ns: RefCell<Histogram>,
     stopping: Cell<bool>,
     latency_ns: RefCell<Histogram>,
     busy: Cell<u64>,
@@ -75,11 +85,33 @@ impl Run {
                 Err(error) => return Err(error.into()),
             }
         }
-        if self.counting.get() {
-            let took_ns = due.elapsed().as_nanos() as u64;
+        let now = Instant::now();
+        if self.is_counting(now) {
+            let took_ns = now.saturating_duration_since(due).as_nanos() as u64;
             self.latency_ns.borrow_mut().record(took_ns);
         }
         Ok(())
+    }
+
+    /// Whether the window is open. Those who deposit open and close it: a timer comes
+    /// late when the log is never waited for and the executor's turn does not end.
+    fn is_counting(&self, now: Instant) -> bool {
+        if self.stopping.get() || now < self.count_from {
+            return false;
+        }
+        let Some(began) = self.counted_from.get() else {
+            self.times.take();
+            self.counted_from.set(Some(now));
+            return true;
+        };
+        let elapsed = now.saturating_duration_since(began);
+        if elapsed < self.window {
+            return true;
+        }
+        self.elapsed.set(elapsed);
+        *self.flush_ns.borrow_mut() = self.times.take();
+        self.stopping.set(true);
+        false
     }
 
     fn keep(&self, result: anyhow::Result<()>) {
@@ -109,28 +141,24 @@ pub(crate) async fn drive(
         handle,
         next: Cell::new(0),
         outstanding: Cell::new(0),
-        counting: Cell::new(false),
+        times,
+        count_from: Instant::now() + plan.warmup,
+        window: plan.window,
+        counted_from: Cell::new(None),
+        elapsed: Cell::new(Duration::ZERO),
+        flush_ns: RefCell::new(Histogram::new()),
         stopping: Cell::new(false),
         latency_ns: RefCell::new(Histogram::new()),
         busy: Cell::new(0),
         failure: RefCell::new(None),
     });
-    let load = glommio::spawn_local(send(run.clone(), plan.pace));
-    glommio::timer::sleep(plan.warmup).await;
-    times.take();
-    run.counting.set(true);
-    let began = Instant::now();
-    glommio::timer::sleep(plan.window).await;
-    run.counting.set(false);
-    let (elapsed, flush_ns) = (began.elapsed(), times.take());
-    run.stopping.set(true);
-    load.await;
+    send(run.clone(), plan.pace).await;
     match run.failure.take() {
         Some(error) => Err(error),
         None => Ok(Sample {
             latency_ns: run.latency_ns.replace(Histogram::new()),
-            flush_ns,
-            elapsed,
+            flush_ns: run.flush_ns.replace(Histogram::new()),
+            elapsed: run.elapsed.get(),
             busy: run.busy.get(),
         }),
     }
@@ -146,6 +174,7 @@ async fn send(run: Rc<Run>, pace: Pace) {
                         while !run.stopping.get() {
                             let result = run.deposit(Instant::now()).await;
                             run.keep(result);
+                            glommio::timer::sleep(NEXT_TURN).await;
                         }
                     })
                 })
@@ -159,7 +188,8 @@ async fn send(run: Rc<Run>, pace: Pace) {
             for number in 0.. {
                 let due = began + Duration::from_secs(1) * number / per_s;
                 // Also when that is over: those who answer must run.
-                glommio::timer::sleep(due.saturating_duration_since(Instant::now())).await;
+                let early = due.saturating_duration_since(Instant::now());
+                glommio::timer::sleep(early.max(NEXT_TURN)).await;
                 if run.stopping.get() {
                     break;
                 }
