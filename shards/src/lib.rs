@@ -9,6 +9,7 @@ pub mod metrics;
 pub mod routing;
 pub mod runtime;
 pub mod shard;
+pub mod sim;
 pub mod storage;
 pub mod types;
 pub mod wal;
