@@ -17,6 +17,7 @@
 
 mod account;
 mod clients;
+mod commit;
 mod disks;
 mod effect;
 mod faults;
