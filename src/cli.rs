@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Flags, SHARDS_MAX, Source};
+use crate::offline::{BackupOptions, ExportOptions, InspectOptions, VerifyOptions};
 
 /// What the process was asked to do.
 #[derive(Debug)]
@@ -20,6 +21,14 @@ pub enum Invocation {
     ConfigCheck(PathBuf),
     /// `purser config example`.
     ConfigExample,
+    /// `purser verify`.
+    Verify(VerifyOptions),
+    /// `purser inspect`.
+    Inspect(InspectOptions),
+    /// `purser export`.
+    Export(ExportOptions),
+    /// `purser backup`.
+    Backup(BackupOptions),
 }
 
 /// Options of `purser serve`. Exactly one of `config` and `demo` is given.
@@ -38,11 +47,11 @@ pub struct ServeOptions {
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<String>,
 
-    /// Address of the wallet API; overrides the file's [listen] wallet
+    /// Address of the wallet API; overrides the file's listen.wallet
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<SocketAddr>,
 
-    /// Address of the admin API; overrides the file's [listen] admin
+    /// Address of the admin API; overrides the file's listen.admin
     #[arg(long, value_name = "ADDR")]
     pub admin_listen: Option<SocketAddr>,
 
@@ -95,6 +104,31 @@ enum Command {
         after_help = "Example: purser config example > purser.toml"
     )]
     Config(ConfigCommand),
+    /// Read all of a data directory and check that everything in it holds
+    ///
+    /// Checks checksums, order and chain of every log, derives every balance again, and prints the
+    /// trial balance. Ends with status 0 only when everything holds, and with 3 when a server would
+    /// refuse to start on this data. The directory of a running server is read as it is.
+    #[command(after_help = "Example: purser verify --data-dir /var/lib/purser")]
+    Verify(VerifyOptions),
+    /// Print the records of the logs
+    #[command(after_help = "Examples:\n  \
+        purser inspect --data-dir /var/lib/purser --account acme/p1\n  \
+        purser inspect --data-dir /var/lib/purser --shard 0 --from-lsn 1000 --json")]
+    Inspect(InspectOptions),
+    /// Write every movement of money to a file, for reports and reconciliation
+    #[command(
+        after_help = "Example: purser export --data-dir /var/lib/purser --format csv \
+        --out january.csv --from 2026-01-01 --to 2026-02-01 --domain acme"
+    )]
+    Export(ExportOptions),
+    /// Copy a data directory, also of a running server, and verify the copy
+    ///
+    /// To restore, start a server on the copy, or on a copy of it.
+    #[command(
+        after_help = "Example: purser backup --data-dir /var/lib/purser --out /backup/monday"
+    )]
+    Backup(BackupOptions),
 }
 
 #[derive(Debug, Subcommand)]
@@ -134,6 +168,10 @@ fn read(
         Command::Serve(options) => Ok(Invocation::Serve(options)),
         Command::Config(ConfigCommand::Check { file }) => Ok(Invocation::ConfigCheck(file)),
         Command::Config(ConfigCommand::Example) => Ok(Invocation::ConfigExample),
+        Command::Verify(options) => Ok(Invocation::Verify(options)),
+        Command::Inspect(options) => Ok(Invocation::Inspect(options)),
+        Command::Export(options) => Ok(Invocation::Export(options)),
+        Command::Backup(options) => Ok(Invocation::Backup(options)),
     }
 }
 

@@ -1,7 +1,6 @@
 //! The players of `--demo`: a thousand accounts with funds and a session each, and the
 //! file that load tests read them from (operator.md section 3).
 
-use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -10,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::Serialize;
 use shards::ledger::{Command, Facts, Outcome};
+use shards::mesh::{MAILBOX_DEPTH, REPLY_SLOTS};
 use shards::routing::mint_session_key;
 use shards::runtime::{ControlHandle, ControlReply};
 use shards::types::{AccountId, Amount, Balance, CountryCode, Currency};
@@ -17,8 +17,8 @@ use shards::types::{AccountId, Amount, Balance, CountryCode, Currency};
 /// How many players there are.
 const PLAYERS: u32 = 1_000;
 
-/// Imports in flight: a quarter of a mailbox, so the smallest machine has room.
-const IN_FLIGHT_MAX: usize = 1_024;
+// They are all asked for at once.
+const _: () = assert!(PLAYERS as usize <= MAILBOX_DEPTH && PLAYERS as usize <= REPLY_SLOTS);
 
 /// What each player starts with, in major units.
 const CASH: &str = "1000.00";
@@ -41,17 +41,11 @@ struct Player {
 /// # Errors
 /// The file could not be written, or the shards could not be reached.
 pub async fn create_players(control: &ControlHandle, data_dir: &Path) -> anyhow::Result<PathBuf> {
-    let mut players = Vec::new();
-    let mut waiting: VecDeque<ControlReply> = VecDeque::new();
-    for number in 1..=PLAYERS {
-        if waiting.len() == IN_FLIGHT_MAX
-            && let Some(reply) = waiting.pop_front()
-        {
-            players.push(player_of(reply).await?);
-        }
-        waiting.push_back(control.ask(import(number)?));
-    }
-    for reply in waiting {
+    let imports: Vec<ControlReply> = (1..=PLAYERS)
+        .map(|number| Ok(control.ask(import(number)?)))
+        .collect::<anyhow::Result<_>>()?;
+    let mut players = Vec::with_capacity(imports.len());
+    for reply in imports {
         players.push(player_of(reply).await?);
     }
     let file = data_dir.join(FILE_NAME);

@@ -9,6 +9,7 @@ pub mod http;
 pub mod listener;
 pub mod logging;
 pub mod metrics;
+pub mod offline;
 pub mod preflight;
 pub mod readiness;
 pub mod server;

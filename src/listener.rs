@@ -24,6 +24,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_lite::future;
 use glommio::Task;
 use glommio::timer::sleep;
+use shards::runtime::let_io_run;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::http::connection::{refuse_connection, serve_connection};
@@ -36,8 +37,8 @@ use crate::readiness::{Listener, Readiness, Stream};
 /// `net.core.somaxconn`, which is 4096 by default.
 const BACKLOG: i32 = 4_096;
 
-/// Connections accepted in one go before those that are open get a turn: at some 20 µs
-/// each that is a fraction of the executor's 1 ms.
+/// Connections accepted in one go before the shard looks at those that are open: at some
+/// 20 µs each that is less than a millisecond.
 const ACCEPTS_PER_TURN_MAX: usize = 32;
 
 /// The pause when accepting fails for want of a resource: it comes back when
@@ -216,7 +217,7 @@ impl<S: Service + 'static> Acceptor<S> {
             in_a_row += 1;
             if in_a_row >= ACCEPTS_PER_TURN_MAX {
                 in_a_row = 0;
-                future::yield_now().await;
+                let_io_run().await;
             }
         }
         // Closing the socket resets what waits in its queue: accept that first.

@@ -207,3 +207,45 @@ fn a_connection_beyond_the_seats_hears_503() {
     server.stop.store(true, Ordering::Release);
     server.shard.join().unwrap();
 }
+
+/// Accepting costs no wait, so a flood of connections could keep the executor from ever
+/// looking at those that are open.
+#[test]
+fn a_long_queue_lets_the_executor_look_at_open_connections() {
+    const CLIENTS: usize = 200;
+    let Bound { address, sockets } = bind_all(any_port(), 1).unwrap();
+    let clients: Vec<Client> = (0..CLIENTS)
+        .map(|_| Client::connect(address).unwrap())
+        .collect();
+    // With a preempt timer that never fires, as in production.
+    let executor = LocalExecutorBuilder::default()
+        .io_memory(64 << 10)
+        .preempt_timer(Duration::from_secs(10))
+        .make()
+        .unwrap();
+    let accepted_at_first_look = executor.run(async move {
+        let metrics = Arc::new(HttpMetrics::default());
+        let shared = HttpShared::new(
+            Limits::default(),
+            Arc::clone(&metrics),
+            Arc::new(Seats::new(CLIENTS)),
+        );
+        let first_look = glommio::spawn_local(async move {
+            // Over before a quarter of them is accepted, and not before the first.
+            sleep(Duration::from_micros(100)).await;
+            metrics.connections_accepted.get()
+        });
+        let serving = async {
+            serve(sockets, Rc::new(Peer), shared, future::pending())
+                .await
+                .unwrap();
+            unreachable!("nobody stops it");
+        };
+        future::or(first_look, serving).await
+    });
+    assert!(
+        accepted_at_first_look < CLIENTS as u64,
+        "the executor looked up only after the last client"
+    );
+    drop(clients);
+}

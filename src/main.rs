@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use purser::cli::{self, Invocation, ServeOptions};
 use purser::config::{self, Config, Flags, Source};
-use purser::{logging, server};
+use purser::{logging, offline, server};
 
 /// Heaps per thread: shards never contend for memory, and what one frees for another
 /// goes back without a lock.
@@ -21,6 +21,10 @@ fn main() -> ExitCode {
         Invocation::Serve(options) => serve(&options),
         Invocation::ConfigCheck(file) => config_check(&file, std::env::vars_os()),
         Invocation::ConfigExample => print(config::EXAMPLE),
+        Invocation::Verify(options) => tool(|out| offline::verify(&options, out)),
+        Invocation::Inspect(options) => tool(|out| offline::inspect(&options, out)),
+        Invocation::Export(options) => tool(|out| offline::export(&options, out)),
+        Invocation::Backup(options) => tool(|out| offline::backup(&options, out)),
     };
     done.unwrap_or_else(|error| {
         eprintln!("purser: {error:#}");
@@ -44,6 +48,11 @@ fn config_check(
         eprintln!("purser: `purser serve` would not start here: {missing}");
     }
     print(&config.to_toml())
+}
+
+/// Runs a command that prints to stdout and is fine unless it fails.
+fn tool(run: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    run(&mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS)
 }
 
 fn print(text: &str) -> anyhow::Result<ExitCode> {

@@ -1,6 +1,6 @@
 //! Boot and drain order.
 //!
-//! Boot: preflight, sockets, data directory, shards, demo players, admin API, ready. A
+//! Boot: preflight, sockets, data directory, shards, admin API, demo players, ready. A
 //! port that is taken or a limit that is too low ends it before anything runs.
 //!
 //! Drain, on SIGTERM or SIGINT: no new connections, requests in flight are answered,
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use crossbeam::channel::{Receiver, RecvTimeoutError, Select, unbounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Select, bounded};
 use nix::sys::signal::{SigSet, Signal};
 use shards::ledger::LedgerSettings;
 use shards::runtime::{Cluster, ClusterSettings, Event, FlushPlace, ShardHandle, StartError};
@@ -33,7 +33,8 @@ use crate::preflight::{self, Placement};
 use crate::wallet::{Parts, WalletMetrics, WalletService};
 use crate::{demo, metrics};
 
-// reliability.md's exit statuses: the data is refused, the disk failed.
+// reliability.md's exit statuses: could not run, the data is refused, the disk failed.
+const EXIT_FAILED: i32 = 1;
 const EXIT_DATA_REFUSED: u8 = 3;
 const EXIT_DISK_FAILED: u8 = 4;
 
@@ -67,11 +68,6 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
 
     let parts = ServeParts::new(config, &placement, listening.shard_sockets);
     let cluster = start_cluster(config, &placement, &data, parts.clone())?;
-    let demo_file = if options.demo {
-        Some(create_demo(&cluster, &config.data_dir)?)
-    } else {
-        None
-    };
     let readiness = Arc::new(Readiness::not_ready("the server is starting"));
     let token = AdminToken::new(config.admin.require_token()?.expose())
         .context("the admin token must not be blank")?;
@@ -88,6 +84,15 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
         readiness: readiness.clone(),
         spool_dir: config.data_dir.clone(),
     })?;
+    let demo_file = if options.demo {
+        match create_demo(&cluster, &config.data_dir) {
+            Ok(file) => Some(file),
+            // What became of a shard says more than that it did not answer.
+            Err(error) => return cluster.events().try_recv().map_or(Err(error), after),
+        }
+    } else {
+        None
+    };
     readiness.set_ready();
     announce(
         placement.shards,
@@ -202,7 +207,6 @@ fn http_limits(operator: &config::Limits) -> Limits {
         write_timeout: operator.write_timeout,
         max_head_bytes: operator.max_head_bytes,
         max_body_bytes: operator.max_body_bytes,
-        max_connections: operator.max_connections as usize,
         ..Limits::default()
     }
 }
@@ -266,16 +270,9 @@ fn start_cluster(
     })?)
 }
 
-/// The control plane's pump runs here until the admin API's thread takes over.
+/// The admin API runs: its thread brings the answers, and notices those that are overdue.
 fn create_demo(cluster: &Cluster, data_dir: &Path) -> anyhow::Result<std::path::PathBuf> {
-    let control = cluster.control();
-    futures_lite::future::block_on(futures_lite::future::or(
-        demo::create_players(control, data_dir),
-        async {
-            control.pump().await;
-            bail!("the control plane's pump ended");
-        },
-    ))
+    futures_lite::future::block_on(demo::create_players(cluster.control(), data_dir))
 }
 
 /// Tells on stdout where the server listens, for people and for scripts.
@@ -393,9 +390,7 @@ impl Supervisor<'_> {
             match self.next()? {
                 Next::Event(event) if what(&event) => {}
                 Next::Event(event) => return after(event).map(Some),
-                Next::Signal(signal) => {
-                    bail!("ended by a second signal ({signal}) before everything was drained")
-                }
+                Next::Signal(_) => unreachable!("a second one ends the process"),
                 Next::TimeIsUp => bail!(
                     "not everything was drained within shutdown_timeout; \
                      what was answered is safe, what was not may be retried"
@@ -432,21 +427,23 @@ fn after(event: Event) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Turns SIGTERM and SIGINT into messages.
+/// Turns the first SIGTERM or SIGINT into a message. A second one ends the process here,
+/// whatever it is waiting for: recovery, requests, the admin API or the disk.
 fn watch_signals() -> anyhow::Result<Receiver<Signal>> {
     let mut set = SigSet::empty();
     set.add(Signal::SIGTERM);
     set.add(Signal::SIGINT);
     set.thread_block().context("block SIGTERM and SIGINT")?;
-    let (sender, receiver) = unbounded();
+    let (sender, receiver) = bounded(1);
     std::thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            while let Ok(signal) = set.wait() {
-                if sender.send(signal).is_err() {
-                    return;
-                }
-            }
+            let wait = || set.wait().expect("the set is a valid one");
+            // Nobody hears it if the server could not start, and is on its way out.
+            let _ = sender.send(wait());
+            let second = wait();
+            tracing::error!(%second, "ended by a second signal before everything was drained");
+            std::process::exit(EXIT_FAILED);
         })
         .context("create the signal thread")?;
     Ok(receiver)

@@ -1,9 +1,10 @@
 //! The pages tell the truth: what they say to type works and answers what they show.
 //!
 //! Each page has a demo server of its own, in a fresh directory, as its reader has. Its
-//! `sh` blocks that call curl run in the order of the page, with the two addresses of
-//! `--demo` replaced by those of the server. When a `json` or `text` block comes next, it
-//! is what the commands must print; `…` in it stands for what differs from run to run.
+//! `sh` blocks that call curl (on the page about the offline commands: those) run in the
+//! order of the page, with the two addresses of `--demo` replaced by those of the server.
+//! When a `json` or `text` block comes next, it is what the commands must print; `…` in it
+//! stands for what differs from run to run.
 //! What the pages list is there, too: metrics, tests, links.
 
 mod common;
@@ -60,16 +61,20 @@ fn blocks_of(page: &str) -> Vec<Block> {
     blocks
 }
 
-/// Runs what a page says to type, and compares what is printed.
+/// Runs what a page says to type with curl, and compares what is printed.
 fn check(page: &str) {
-    if !curl_is_there() {
-        return;
+    if curl_is_there() {
+        check_blocks(page, |text| text.contains("curl "));
     }
+}
+
+/// The same for the blocks that are chosen by their text.
+fn check_blocks(page: &str, is_chosen: impl Fn(&str) -> bool) {
     let blocks = blocks_of(page);
     let server = Server::demo(&[]);
     let mut ran = 0;
     for (at, block) in blocks.iter().enumerate() {
-        if block.language != "sh" || !block.text.contains("curl ") {
+        if block.language != "sh" || !is_chosen(&block.text) {
             continue;
         }
         let printed = run(page, block, &server);
@@ -103,9 +108,15 @@ fn run(page: &str, block: &Block, server: &Server) -> String {
         .text
         .replace(WALLET, &server.wallet.to_string())
         .replace(ADMIN, &server.admin.to_string());
+    let binary = Path::new(env!("CARGO_BIN_EXE_purser"));
+    let mut programs = vec![binary.parent().unwrap().to_owned()];
+    programs.extend(std::env::split_paths(
+        &std::env::var_os("PATH").unwrap_or_default(),
+    ));
     let output = Command::new("sh")
         .args(["-e", "-c", &command])
         .current_dir(server.home.path())
+        .env("PATH", std::env::join_paths(programs).unwrap())
         .env("no_proxy", "*")
         .output()
         .unwrap();
@@ -218,6 +229,11 @@ fn the_commands_of_the_wallet_api_work() {
 #[test]
 fn the_commands_of_the_admin_api_work() {
     check("docs/admin-api.md");
+}
+
+#[test]
+fn the_commands_of_the_offline_page_work() {
+    check_blocks("docs/offline.md", |text| text.starts_with("purser "));
 }
 
 #[test]

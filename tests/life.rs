@@ -6,9 +6,11 @@ mod common;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use common::{
-    Admin, BALANCE, Client, Members, Request, Server, Setup, Wallet, basic, eventually, run,
+    ADMIN_TOKEN, Admin, BALANCE, Client, Members, Request, Server, Setup, Wallet, basic,
+    eventually, run,
 };
 use nix::sys::signal::Signal;
 
@@ -250,6 +252,35 @@ fn a_second_signal_ends_it_at_once() {
     server.signal(Signal::SIGTERM);
     // Long before the hour is over.
     server.ended();
+}
+
+/// While the drain waits for the operator's API, too.
+#[test]
+fn a_second_signal_ends_it_at_once_whatever_it_waits_for() {
+    let mut server = with_p1(&Setup {
+        shutdown_timeout: "1h",
+        ..Setup::default()
+    });
+    let mut stuck = Client::connect(server.admin);
+    // An import whose next line may take half a minute to come.
+    stuck.send(
+        format!(
+            "POST /admin/v1/import HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {ADMIN_TOKEN}\r\n\
+             Content-Length: 1000\r\n\r\n"
+        )
+        .as_bytes(),
+    );
+    Client::connect(server.admin).call(&Request::new("GET", "/healthz"));
+    server.signal(Signal::SIGTERM);
+    let address = server.admin;
+    eventually("the admin API stops", || {
+        TcpStream::connect(address).is_err().then_some(())
+    });
+    assert!(server.try_ended().is_none(), "it waits for the import");
+    let second_at = Instant::now();
+    server.signal(Signal::SIGTERM);
+    assert_eq!(server.ended().status.code(), Some(1));
+    assert!(second_at.elapsed() < Duration::from_secs(10));
 }
 
 #[test]

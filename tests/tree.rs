@@ -98,7 +98,14 @@ fn json_stays_at_the_rim() {
     forbid(
         "src",
         &["serde_json", "simd_json"],
-        &["wallet", "admin", "config", "demo.rs", "logging.rs"],
+        &[
+            "wallet",
+            "admin",
+            "config",
+            "demo.rs",
+            "logging.rs",
+            "offline",
+        ],
     );
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use shards::ledger::{Command, Facts, LedgerSettings, Outcome};
 use shards::mesh::MAILBOX_DEPTH;
+use shards::routing::{SlotMap, slot_of};
 use shards::runtime::{Cluster, ClusterSettings, Event, FlushPlace, ShardHandle, StartError};
 use shards::storage::{Keep, MemoryDisk};
 use shards::types::{AccountId, Amount, CountryCode, Currency, ShardId, TransactionId};
@@ -61,6 +62,7 @@ fn deposit(number: usize, transaction: &str) -> Command {
         account: account(number),
         transaction: TransactionId::parse(transaction).unwrap(),
         amount: Amount::from_minor(1).unwrap(),
+        currency: Currency::parse("GBP").unwrap(),
     }
 }
 
@@ -341,4 +343,27 @@ fn a_full_disk_refuses_bookings_until_there_is_room() {
     let cluster = Cluster::start(&settings(FlushPlace::Auto), &data, serve).unwrap();
     expect_all(&cluster, 1, |event| matches!(event, Event::Drained(_)));
     end(cluster, 1);
+}
+
+/// A connection that was cut may still have a request: nothing is decided after the end
+/// has begun, or the end would never come.
+#[test]
+fn a_closing_cluster_decides_nothing_new() {
+    const SHARDS: u16 = 2;
+    let owner = |number| SlotMap::even(SHARDS).owner(slot_of(&account(number)));
+    let serve = move |handle: ShardHandle| async move {
+        let own = (0..).find(|&number| owner(number) == handle.id()).unwrap();
+        loop {
+            match handle.submit(open(own)).await {
+                Ok(_) => glommio::timer::sleep(Duration::from_millis(1)).await,
+                Err(Unavailable::Draining) => break,
+                Err(other) => panic!("{other}"),
+            }
+        }
+    };
+    let cluster = Cluster::start(&settings(FlushPlace::Auto), &data(SHARDS).0, serve).unwrap();
+    cluster.close();
+    let ends = |event: &Event| matches!(event, Event::Drained(_) | Event::Stopped(_));
+    expect_all(&cluster, 2 * SHARDS, ends);
+    cluster.join();
 }

@@ -55,6 +55,7 @@ pub(super) async fn deposit(
         account: path.account,
         transaction: fields::transaction_id(request.transaction_id)?,
         amount: fields::amount(request.amount, path.currency)?,
+        currency: path.currency,
     };
     let funds = Done::from_answer(app.control.ask(command).await)?.funds()?;
     Ok(Json(FundsBody::from(&funds)))

@@ -85,6 +85,11 @@ fn refused(reason: RefusalReason) -> AdminError {
             "transaction_id_reused",
             "this TransactionID was used before with another amount",
         ),
+        RefusalReason::CurrencyMismatch => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "currency_mismatch",
+            "the account was opened in another currency than its domain has now",
+        ),
         RefusalReason::BalanceOverflow => (
             StatusCode::UNPROCESSABLE_ENTITY,
             "balance_overflow",
@@ -160,6 +165,12 @@ mod tests {
                 refusal(RefusalReason::TransactionIdReused),
                 409,
                 "transaction_id_reused",
+                None,
+            ),
+            (
+                refusal(RefusalReason::CurrencyMismatch),
+                422,
+                "currency_mismatch",
                 None,
             ),
             (

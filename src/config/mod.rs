@@ -39,9 +39,8 @@ pub const EXAMPLE: &str = include_str!("example.toml");
 /// The configuration of `--demo` (operator.md section 3).
 const DEMO: &str = include_str!("demo.toml");
 
-/// Every ordered pair of shards has a bounded queue, so memory grows with the
-/// square: 256 shards are 65,536 queues, and 256 physical cores are more than
-/// the machines of today have.
+/// More physical cores than the machines of today have. Each shard has a mailbox, reply
+/// slots and a log of its own, a few megabytes before the first account.
 pub const SHARDS_MAX: u16 = 256;
 
 /// Everything that the operator can decide, valid.

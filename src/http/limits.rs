@@ -1,6 +1,7 @@
 //! How much a client may send, and how long it may take.
 //!
-//! The first six are the operator's (operator.md section 2); the others are ours.
+//! The timeouts but the linger, and the bytes of heads and bodies, are the operator's
+//! (operator.md section 2); the others are ours.
 
 use std::time::Duration;
 
@@ -18,8 +19,6 @@ pub struct Limits {
     pub max_head_bytes: usize,
     /// Bytes of a body, once its chunks are joined.
     pub max_body_bytes: usize,
-    /// Connections over all shards; enforced by [`crate::http::Seats`].
-    pub max_connections: usize,
 
     /// For a write to make room. Platforms read answers within milliseconds; one that
     /// has not read for this long is gone and only holds memory.
@@ -49,7 +48,6 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(75),
             max_head_bytes: 16_384,
             max_body_bytes: 65_536,
-            max_connections: 10_000,
             write_timeout: Duration::from_secs(10),
             linger_timeout: Duration::from_secs(2),
             max_line_bytes: 8_192,
@@ -88,8 +86,8 @@ pub const OUTPUT_BYTES_FLUSH: usize = 16_384;
 /// What an output buffer keeps when it is empty.
 pub const OUTPUT_BYTES_KEPT: usize = 32_768;
 
-/// Pipelined requests that one connection may have answered before others get a turn:
-/// at about 2 µs each that is a fraction of the executor's 1 ms.
+/// Pipelined requests that one connection may have answered before other tasks that can
+/// run get a turn: at about 2 µs each that is an eighth of a millisecond.
 pub const REQUESTS_PER_TURN_MAX: usize = 64;
 
 /// How often deadlines are looked at, and the precision of all of them: fine against

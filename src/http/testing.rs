@@ -173,7 +173,7 @@ pub(crate) struct Client {
 }
 
 pub(crate) fn shared(limits: Limits) -> Rc<HttpShared> {
-    let seats = Arc::new(Seats::new(limits.max_connections));
+    let seats = Arc::new(Seats::new(100));
     HttpShared::new(limits, Arc::new(HttpMetrics::default()), seats)
 }
 

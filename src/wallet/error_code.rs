@@ -60,9 +60,18 @@ pub(super) fn of_refusal(reason: RefusalReason) -> (ErrorCode, &'static str) {
             SessionNotFound,
             "SessionToken: redeemed before, and this domain's tokens are for one use",
         ),
+        RefusalReason::TokenExpired => (
+            SessionNotFound,
+            "SessionToken: older than its life, ask for a new one",
+        ),
         RefusalReason::TransactionIdReused => (
             Refused,
             "the transaction id was used before with other contents",
+        ),
+        // Code -9 comes with the endpoints that name a currency.
+        RefusalReason::CurrencyMismatch => (
+            UnknownError,
+            "the account has another currency, nothing was booked",
         ),
         RefusalReason::BalanceOverflow => (
             UnknownError,
@@ -93,6 +102,7 @@ mod tests {
             (RefusalReason::SessionNotFound, -3),
             (RefusalReason::NoLiveSession, -5),
             (RefusalReason::TokenSpent, -3),
+            (RefusalReason::TokenExpired, -3),
             (RefusalReason::TransactionIdReused, -6),
             (RefusalReason::BalanceOverflow, -1),
             (RefusalReason::TooManyTokens, -1),

@@ -33,9 +33,10 @@ use crate::http::{Answer, Rejection, Request, RequestHead, Service, Status};
 /// token may be minted on another one (protocol.md section 6).
 const TOKEN_AHEAD_MAX: Duration = Duration::from_secs(5);
 
-/// How long a spent token is remembered beyond its life. A redeem looks at the clock
-/// before the ledger does, and waits in between; this is longer than it waits, so a
-/// token that lived at the first look is not forgotten at the second.
+/// How long a spent token is remembered beyond its life, so that a clock that is set
+/// back a little forgets none that lives again. A redeem looks at the clock before the
+/// ledger does, and waits in between: as late as this it may still be spent, later the
+/// ledger refuses it.
 const SPENT_TOKEN_MARGIN: Duration = Duration::from_secs(30);
 
 /// Seconds after which a client may try again when we cannot take its request:

@@ -38,7 +38,7 @@ pub enum Command {
     SpendToken {
         /// The token.
         token: SessionToken,
-        /// When its life ends: from then on the ledger may forget that it was spent.
+        /// From then on it is refused, and the ledger may forget that it was spent.
         expires_at: UnixMillis,
     },
     /// Create an account. → [`Facts::Account`]; `Repeated` if it was there.
@@ -72,6 +72,9 @@ pub enum Command {
         transaction: TransactionId,
         /// How much; above zero.
         amount: Amount,
+        /// What the amount is in. An account keeps the currency that it was opened
+        /// with, whatever the configuration says of its domain later.
+        currency: Currency,
     },
     /// Open a session. → [`Facts::Session`]
     OpenSession {
@@ -208,8 +211,12 @@ pub enum RefusalReason {
     NoLiveSession,
     /// The session token was spent before.
     TokenSpent,
+    /// The command came so late that the ledger may have forgotten whether it was.
+    TokenExpired,
     /// The transaction id was used with other contents.
     TransactionIdReused,
+    /// The amount is in another currency than the account.
+    CurrencyMismatch,
     /// The funds would pass 2^63 - 1 minor units.
     BalanceOverflow,
     /// The session has as many spent tokens as the ledger keeps for one.

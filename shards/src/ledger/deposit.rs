@@ -2,18 +2,25 @@
 
 use super::transactions::{Kind, Seen, TransactionKey};
 use super::{Change, Decision, Facts, Funds, Ledger, Outcome, Posting, RefusalReason};
-use crate::types::{AccountId, Amount, Balance, TransactionId, UnixMillis};
+use crate::types::{AccountId, Amount, Balance, Currency, TransactionId, UnixMillis};
+
+/// An amount and what it is in.
+#[derive(Clone, Copy)]
+pub(super) struct Money {
+    pub(super) amount: Amount,
+    pub(super) currency: Currency,
+}
 
 impl Ledger {
     pub(super) fn decide_deposit(
         &self,
         id: &AccountId,
         transaction: &TransactionId,
-        amount: Amount,
+        Money { amount, currency }: Money,
         now: UnixMillis,
     ) -> Decision {
         let Some(at) = self.accounts.find(id) else {
-            return Decision::refuse_unknown(RefusalReason::AccountNotFound);
+            return Decision::refuse_unknown_account();
         };
         let account = self.accounts.get(at);
         let key = TransactionKey {
@@ -33,6 +40,9 @@ impl Ledger {
                 };
             }
             Seen::Other => return Decision::refuse(RefusalReason::TransactionIdReused, account),
+        }
+        if currency != account.currency {
+            return Decision::refuse(RefusalReason::CurrencyMismatch, account);
         }
         let Some(cash) = account.balance.cash.checked_add(amount) else {
             return Decision::refuse(RefusalReason::BalanceOverflow, account);

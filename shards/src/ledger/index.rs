@@ -1,7 +1,7 @@
 //! Tables that grow without stalling their core.
 //!
 //! A single hash table doubles and rehashes in one go: 197 ms at 3.7 million
-//! entries (runtime.md of the design notes; `bench` has the command). So entries
+//! entries (runtime.md of the design notes). So entries
 //! live in a [`Slab`] that grows by fixed chunks and never moves them, and an
 //! [`Index`] finds them through 1,024 small tables, each of which rehashes a
 //! thousandth of the work at a time.

@@ -77,6 +77,9 @@ pub struct Ledger {
     sessions: Sessions,
     transactions: Transactions,
     books: Books,
+    /// The last posting that made a session unknown: that a session is not there
+    /// rests on it.
+    session_forgotten_lsn: Lsn,
 }
 
 impl Ledger {
@@ -88,6 +91,7 @@ impl Ledger {
             sessions: Sessions::default(),
             transactions: Transactions::new(settings.idempotency_window, settings.digest_secret),
             books: Books::default(),
+            session_forgotten_lsn: Lsn::NONE,
         }
     }
 
@@ -131,7 +135,14 @@ impl Ledger {
                 account,
                 transaction,
                 amount,
-            } => self.decide_deposit(account, transaction, *amount, now),
+                currency,
+            } => {
+                let money = deposit::Money {
+                    amount: *amount,
+                    currency: *currency,
+                };
+                self.decide_deposit(account, transaction, money, now)
+            }
             Command::OpenSession {
                 account,
                 key,
@@ -158,7 +169,7 @@ impl Ledger {
             } => {
                 let at = self.apply_open(posting, *currency, *country);
                 if let Some(key) = session {
-                    self.apply_session(at, *key, *country, None, posting.at);
+                    self.apply_session(at, lsn, *key, *country, None, posting.at);
                 }
                 at
             }
@@ -166,7 +177,7 @@ impl Ledger {
                 let Some(at) = self.accounts.find(&posting.account) else {
                     panic!("a posting for an account that does not exist: LSN {lsn}");
                 };
-                self.apply_change(at, change, posting);
+                self.apply_change(at, lsn, change, posting);
                 at
             }
         };
@@ -189,7 +200,7 @@ impl Ledger {
         }
     }
 
-    fn apply_change(&mut self, at: AccountIndex, change: &Change, posting: &Posting) {
+    fn apply_change(&mut self, at: AccountIndex, lsn: Lsn, change: &Change, posting: &Posting) {
         match change {
             Change::AccountOpened { .. } => unreachable!("opened by apply"),
             Change::Deposited {
@@ -203,7 +214,7 @@ impl Ledger {
                 country,
                 logout_at,
             } => {
-                self.apply_session(at, *key, *country, *logout_at, posting.at);
+                self.apply_session(at, lsn, *key, *country, *logout_at, posting.at);
             }
             Change::SessionLoggedOut { key } => self.apply_log_out(*key, posting.at),
             Change::TokenSpent {
@@ -244,7 +255,7 @@ impl Ledger {
     /// An answer about a known account, or the refusal of an unknown one.
     fn about(&self, id: &AccountId, outcome: impl FnOnce(&Self, &Account) -> Outcome) -> Decision {
         match self.accounts.find(id) {
-            None => Decision::refuse_unknown(RefusalReason::AccountNotFound),
+            None => Decision::refuse_unknown_account(),
             Some(at) => {
                 let account = self.accounts.get(at);
                 Decision::Answer {
@@ -252,6 +263,17 @@ impl Ledger {
                     rests_on: account.last_lsn,
                 }
             }
+        }
+    }
+
+    /// The refusal of a session that never existed, or was forgotten.
+    fn refuse_unknown_session(&self) -> Decision {
+        Decision::Answer {
+            outcome: Outcome::Refused(Refusal {
+                reason: RefusalReason::SessionNotFound,
+                funds: None,
+            }),
+            rests_on: self.session_forgotten_lsn,
         }
     }
 
@@ -280,11 +302,11 @@ impl Ledger {
 }
 
 impl Decision {
-    /// A refusal that reveals nothing: what was named does not exist.
-    fn refuse_unknown(reason: RefusalReason) -> Self {
+    /// A refusal that reveals nothing: the account that was named never existed.
+    fn refuse_unknown_account() -> Self {
         Self::Answer {
             outcome: Outcome::Refused(Refusal {
-                reason,
+                reason: RefusalReason::AccountNotFound,
                 funds: None,
             }),
             rests_on: Lsn::NONE,

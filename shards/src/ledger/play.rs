@@ -6,12 +6,12 @@ use super::{
     Change, Decision, Facts, Ledger, Outcome, Posting, RefusalReason, SESSIONS_PER_ACCOUNT_MAX,
     SessionFacts,
 };
-use crate::types::{AccountId, CountryCode, SessionKey, SessionToken, UnixMillis};
+use crate::types::{AccountId, CountryCode, Lsn, SessionKey, SessionToken, UnixMillis};
 
 impl Ledger {
     pub(super) fn read_session(&self, key: SessionKey, now: UnixMillis) -> Decision {
         let Some(at) = self.sessions.find(key) else {
-            return Decision::refuse_unknown(RefusalReason::SessionNotFound);
+            return self.refuse_unknown_session();
         };
         Decision::Answer {
             outcome: Outcome::Accepted(Facts::Session(self.session_facts(at, now))),
@@ -21,7 +21,7 @@ impl Ledger {
 
     pub(super) fn read_latest_session(&self, id: &AccountId, now: UnixMillis) -> Decision {
         let Some(at) = self.accounts.find(id) else {
-            return Decision::refuse_unknown(RefusalReason::AccountNotFound);
+            return Decision::refuse_unknown_account();
         };
         let account = self.accounts.get(at);
         match account
@@ -44,10 +44,15 @@ impl Ledger {
         now: UnixMillis,
     ) -> Decision {
         let Some(at) = self.sessions.find(token.key) else {
-            return Decision::refuse_unknown(RefusalReason::SessionNotFound);
+            return self.refuse_unknown_session();
         };
         let session = self.sessions.get(at);
         let account = self.accounts.get(session.account);
+        // By the clock that forgets, not by that of whoever built the command and may
+        // have waited since.
+        if expires_at <= now {
+            return Decision::refuse(RefusalReason::TokenExpired, account);
+        }
         if session.has_spent(token.issued_at) {
             return Decision::refuse(RefusalReason::TokenSpent, account);
         }
@@ -78,7 +83,7 @@ impl Ledger {
         now: UnixMillis,
     ) -> Decision {
         let Some(at) = self.accounts.find(id) else {
-            return Decision::refuse_unknown(RefusalReason::AccountNotFound);
+            return Decision::refuse_unknown_account();
         };
         // 108 random bits: the same key again is this very command again.
         if let Some(at) = self.sessions.find(key) {
@@ -116,7 +121,7 @@ impl Ledger {
     /// Ends a session now; one that has ended stays as it was.
     pub(super) fn decide_log_out(&self, key: SessionKey, now: UnixMillis) -> Decision {
         let Some(at) = self.sessions.find(key) else {
-            return Decision::refuse_unknown(RefusalReason::SessionNotFound);
+            return self.refuse_unknown_session();
         };
         let session = self.sessions.get(at);
         let account = self.accounts.get(session.account);
@@ -143,6 +148,7 @@ impl Ledger {
     pub(super) fn apply_session(
         &mut self,
         at: AccountIndex,
+        lsn: Lsn,
         key: SessionKey,
         country: CountryCode,
         logout_at: Option<UnixMillis>,
@@ -161,6 +167,7 @@ impl Ledger {
         account.latest_session = Some(session);
         if account.sessions == SESSIONS_PER_ACCOUNT_MAX {
             self.sessions.forget_oldest(session);
+            self.session_forgotten_lsn = lsn;
         } else {
             account.sessions += 1;
         }

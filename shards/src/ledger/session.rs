@@ -12,8 +12,8 @@ use crate::types::{CountryCode, SessionKey, UnixMillis};
 /// open one per game launch; 32 keeps a day's worth and bounds an account to 2 KiB.
 pub const SESSIONS_PER_ACCOUNT_MAX: u8 = 32;
 
-/// Spent tokens a session remembers at a time. Each is forgotten when its life
-/// ends, a minute as a rule, so this is sixteen redeems a second.
+/// Spent tokens a session remembers at a time. Each is remembered for its life and a
+/// margin, a minute and a half as a rule, so this is eleven redeems a second.
 pub const SPENT_TOKENS_PER_SESSION_MAX: usize = 1_024;
 
 /// Position of a session in its shard.

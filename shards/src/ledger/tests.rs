@@ -49,6 +49,7 @@ fn deposit(player: &str, id: &str, minor: i64) -> Command {
         account: account(player),
         transaction: TransactionId::parse(id).unwrap(),
         amount: amount(minor),
+        currency: Currency::parse("GBP").unwrap(),
     }
 }
 
@@ -181,6 +182,36 @@ fn a_deposit_is_booked_once_per_id_and_account() {
             "accepted 7+0",
         ],
     );
+}
+
+/// The configuration of a domain may change its currency; its old accounts keep theirs.
+#[test]
+fn a_deposit_in_another_currency_is_booked_nowhere() {
+    let mut ledger = ledger();
+    run(&mut ledger, &[import("p", 100, None)]);
+    let Command::Deposit {
+        account,
+        transaction,
+        amount,
+        ..
+    } = deposit("p", "d", 1)
+    else {
+        panic!("a deposit is a deposit");
+    };
+    let currency = Currency::parse("JPY").unwrap();
+    let other = Command::Deposit {
+        account,
+        transaction,
+        amount,
+        currency,
+    };
+    let story = run(&mut ledger, &[other, balance("p"), deposit("p", "d", 1)]);
+    let expected = [
+        "refused CurrencyMismatch",
+        "accepted 100+5",
+        "accepted 101+5",
+    ];
+    assert_eq!(story.lines().collect::<Vec<_>>(), expected);
 }
 
 #[test]
@@ -323,6 +354,26 @@ fn spent_tokens_are_bounded_and_forgotten_when_their_life_ends() {
 }
 
 #[test]
+fn a_token_whose_spending_may_be_forgotten_is_refused() {
+    let mut ledger = ledger();
+    let first = spend(key(1), NOW.0);
+    run(
+        &mut ledger,
+        &[open("p"), session("p", key(1), None), first.clone()],
+    );
+    // The life of the first ends, and the next spending forgets it.
+    let later = UnixMillis(NOW.0 + 60_000);
+    let Decision::Post(posting, _) = ledger.decide(&spend(key(1), later.0), later) else {
+        panic!("a fresh token is spent");
+    };
+    ledger.apply(Lsn(4), &posting);
+    let Decision::Answer { outcome, .. } = ledger.decide(&first, later) else {
+        panic!("the first token was spent twice");
+    };
+    assert!(matches!(outcome, Outcome::Refused(r) if r.reason == RefusalReason::TokenExpired));
+}
+
+#[test]
 fn the_oldest_session_is_forgotten_when_an_account_opens_one_too_many() {
     let mut ledger = ledger();
     let last = u16::from(SESSIONS_PER_ACCOUNT_MAX);
@@ -367,6 +418,31 @@ fn answers_rest_on_the_account_s_last_posting() {
             Decision::Answer { rests_on, .. } => assert_eq!(rests_on, Lsn(3), "{command:?}"),
             Decision::Post(posting, _) => panic!("{command:?} posted {posting:?}"),
         }
+    }
+}
+
+#[test]
+fn that_a_session_is_unknown_rests_on_what_made_it_so() {
+    let mut ledger = ledger();
+    let rests_on = |ledger: &Ledger, command: &Command| match ledger.decide(command, NOW) {
+        Decision::Answer { rests_on, .. } => rests_on,
+        Decision::Post(posting, _) => panic!("{command:?} posted {posting:?}"),
+    };
+    let about_the_first = [
+        Command::ReadSession { key: key(0) },
+        Command::LogOutSession { key: key(0) },
+        spend(key(0), NOW.0),
+    ];
+    for command in &about_the_first {
+        assert_eq!(rests_on(&ledger, command), Lsn::NONE, "{command:?}");
+    }
+    let last = u16::from(SESSIONS_PER_ACCOUNT_MAX);
+    let mut commands = vec![open("p")];
+    commands.extend((0..=last).map(|number| session("p", key(number), None)));
+    run(&mut ledger, &commands);
+    for command in &about_the_first {
+        let forgotten_at = Lsn(commands.len() as u64);
+        assert_eq!(rests_on(&ledger, command), forgotten_at, "{command:?}");
     }
 }
 

@@ -6,7 +6,8 @@
 //! collision; by chance, two of 10^12 ids collide with probability 10^-15.
 //!
 //! Memory lasts for the idempotency window. It is cut into [`WINDOWS`] tables by
-//! the time of booking, and a table whose last entry is too old is dropped whole.
+//! the time of booking, and a table whose last entry is too old is dropped whole. The
+//! wall clock may jump; what may be forgotten goes by the time between bookings.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -60,7 +61,7 @@ struct Entry {
 
 /// The transactions of one span of time.
 struct Window {
-    /// Time of booking, in window lengths since 1970.
+    /// Age of the memory when it was opened, in window lengths.
     number: i64,
     tables: Box<[HashTable<Entry>]>,
 }
@@ -70,6 +71,9 @@ pub(super) struct Transactions {
     /// Oldest first.
     windows: VecDeque<Window>,
     window_ms: i64,
+    /// How much time has passed from booking to booking, as far as that can be believed.
+    age_ms: i64,
+    last_at: Option<UnixMillis>,
     secret: [u64; 2],
     hasher: DefaultHashBuilder,
     entries: usize,
@@ -78,10 +82,13 @@ pub(super) struct Transactions {
 impl Transactions {
     /// Remembers for `idempotency_window`, which configuration keeps above an hour.
     pub(super) fn new(idempotency_window: Duration, secret: [u64; 2]) -> Self {
-        let window_ms = i64::try_from(idempotency_window.as_millis()).unwrap_or(i64::MAX);
+        // Rounded up, or the windows together would be shorter than they must be.
+        let window_ms = idempotency_window.as_millis().div_ceil(WINDOWS as u128);
         Self {
             windows: VecDeque::new(),
-            window_ms: (window_ms / WINDOWS).max(1),
+            age_ms: 0,
+            last_at: None,
+            window_ms: i64::try_from(window_ms).unwrap_or(i64::MAX).max(1),
             secret,
             hasher: DefaultHashBuilder::default(),
             entries: 0,
@@ -113,7 +120,8 @@ impl Transactions {
         let key = self.digest(key);
         let hash = self.hasher.hash_one(key);
         let hasher = self.hasher.clone();
-        self.window_at(at.0.div_euclid(self.window_ms)).tables[table_of(hash)].insert_unique(
+        self.grow_older(at);
+        self.window().tables[table_of(hash)].insert_unique(
             hash,
             Entry { key, contents },
             |entry| hasher.hash_one(entry.key),
@@ -130,18 +138,28 @@ impl Transactions {
         self.entries
     }
 
-    /// The window to book into at that time, opened if it is new. Opening one drops
-    /// those that ended an idempotency window before it.
-    fn window_at(&mut self, number: i64) -> &mut Window {
-        // A clock that was set back books into the newest window: remembered for
-        // longer than needed, never for less.
+    /// Forgetting goes by the time between bookings, not by the clock's reading: a
+    /// clock that jumps ahead must not forget everything at once. One step counts as one
+    /// window at the most, and the spare window below makes up for one such jump; a
+    /// step back counts as nothing. Where bookings are rare, ids are remembered for
+    /// longer than they must be.
+    fn grow_older(&mut self, at: UnixMillis) {
+        let passed = self.last_at.map_or(0, |last| at.0.saturating_sub(last.0));
+        self.age_ms += passed.clamp(0, self.window_ms);
+        self.last_at = Some(at);
+    }
+
+    /// The window to book into, opened if it is new. Opening one drops those that ended
+    /// an idempotency window and a spare one before it.
+    fn window(&mut self) -> &mut Window {
+        let number = self.age_ms / self.window_ms;
         if self
             .windows
             .back()
             .is_none_or(|newest| newest.number < number)
         {
             while let Some(oldest) = self.windows.front()
-                && oldest.number + WINDOWS < number
+                && oldest.number + WINDOWS + 1 < number
             {
                 let dropped: usize = oldest.tables.iter().map(HashTable::len).sum();
                 self.entries -= dropped;
@@ -185,8 +203,12 @@ mod tests {
 
     impl Memory {
         fn new() -> Self {
+            Self::of(HOUR)
+        }
+
+        fn of(idempotency_window: Duration) -> Self {
             Self(
-                Transactions::new(HOUR, [1, 2]),
+                Transactions::new(idempotency_window, [1, 2]),
                 AccountId::parse("acme/p1").unwrap(),
             )
         }
@@ -224,25 +246,46 @@ mod tests {
         assert_eq!(memory.seen("d-2", 100), Seen::Never);
     }
 
+    /// Books something every minute from one minute to another.
+    fn pass(memory: &mut Memory, minutes: std::ops::RangeInclusive<i64>) {
+        for minute in minutes {
+            memory.remember(&format!("m-{minute}"), 1, at_minute(minute));
+        }
+    }
+
     #[test]
     fn memory_lasts_for_the_window_and_ends_soon_after() {
-        for first in 0..60 {
+        for first in 0..10 {
             let mut memory = Memory::new();
+            pass(&mut memory, 0..=first);
             memory.remember("d-1", 100, at_minute(first));
-            memory.remember("d-2", 100, at_minute(first + 60));
+            pass(&mut memory, first + 1..=first + 60);
             assert_eq!(
                 memory.seen("d-1", 100),
                 Seen::Same,
                 "booked at minute {first}"
             );
-            memory.remember("d-3", 100, at_minute(first + 76));
+            // Eight tables of 7.5 minutes and a spare one, and the rest of the last.
+            pass(&mut memory, first + 61..=first + 83);
             assert_eq!(
                 memory.seen("d-1", 100),
                 Seen::Never,
                 "booked at minute {first}"
             );
-            assert_eq!(memory.0.len(), 2);
+            assert!(memory.0.len() <= 84);
         }
+    }
+
+    #[test]
+    fn a_window_that_eight_does_not_divide_is_kept_to_its_last_millisecond() {
+        let window = HOUR + Duration::from_millis(7);
+        let mut memory = Memory::of(window);
+        memory.remember("d-1", 100, at_minute(0));
+        for minute in 1..=60 {
+            memory.remember(&format!("m-{minute}"), 1, at_minute(minute));
+        }
+        memory.remember("d-2", 100, at_minute(0).after(window));
+        assert_eq!(memory.seen("d-1", 100), Seen::Same);
     }
 
     #[test]
@@ -254,5 +297,19 @@ mod tests {
         for (id, minor) in [("d-1", 1), ("d-2", 2), ("d-3", 3)] {
             assert_eq!(memory.seen(id, minor), Seen::Same, "{id}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_jumps_ahead_and_is_set_right_forgets_nothing_early() {
+        let mut memory = Memory::new();
+        pass(&mut memory, 0..=5);
+        memory.remember("d-1", 1, at_minute(5));
+        // A year ahead for a while, and back.
+        pass(&mut memory, 525_600..=525_602);
+        pass(&mut memory, 6..=62);
+        assert_eq!(memory.seen("d-1", 1), Seen::Same);
+        // And it does end, however far ahead the clock once was.
+        pass(&mut memory, 63..=100);
+        assert_eq!(memory.seen("d-1", 1), Seen::Never);
     }
 }

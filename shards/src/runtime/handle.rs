@@ -72,6 +72,10 @@ impl Submit for ShardHandle {
     /// The command is on its way, or decided, when this returns; the future only
     /// brings the answer. Dropping it loses the answer, never the booking.
     fn submit(&self, command: Command) -> impl Future<Output = Result<Outcome, Unavailable>> {
+        // The shard's own commands too: the last batch would never be the last.
+        if self.0.shared.is_closing() {
+            return ShardReply(State::Known(Err(Unavailable::Draining)));
+        }
         let owner = self.0.shared.slot_map.owner(command.slot());
         if owner == self.0.id {
             self.decide_here(&command)
@@ -118,9 +122,6 @@ impl ShardHandle {
     fn hop(&self, owner: ShardId, command: Command) -> ShardReply {
         let inner = &self.0;
         inner.metrics.hops.add(1);
-        if inner.shared.is_closing() {
-            return ShardReply(State::Known(Err(Unavailable::Draining)));
-        }
         let Some(slot) = inner.replies.borrow_mut().reserve(Instant::now()) else {
             inner.metrics.reply_slots_full.add(1);
             return ShardReply(State::Known(Err(Unavailable::Busy)));

@@ -22,4 +22,4 @@ pub use control::{ControlHandle, ControlReply};
 pub use flusher::FlushPlace;
 pub use handle::{ShardHandle, ShardReply};
 pub use metrics::ShardMetrics;
-pub use wait::REPLY_TIMEOUT;
+pub use wait::{REPLY_TIMEOUT, let_io_run};

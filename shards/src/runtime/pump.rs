@@ -4,10 +4,10 @@ use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use super::clock;
 use super::handle::Inner;
+use super::wait::let_io_run;
 use crate::mesh::{Envelope, PeerId, Received, Reply};
 
 /// Things taken out of the queues before the shard looks at its sockets again: some
@@ -29,12 +29,6 @@ pub(super) async fn run(inner: Rc<Inner>) {
             return;
         }
     }
-}
-
-/// Ends the executor's turn, so that it looks for I/O before it comes back here. Waking
-/// oneself would not: a turn lasts while any task is runnable.
-async fn let_io_run() {
-    glommio::timer::sleep(Duration::from_nanos(1)).await;
 }
 
 /// Ready when something has arrived, or when the cluster closes and all is done.

@@ -243,6 +243,7 @@ mod tests {
             account: account(),
             transaction: TransactionId::parse(id).unwrap(),
             amount: Amount::from_minor(5).unwrap(),
+            currency: Currency::parse("GBP").unwrap(),
         }
     }
 

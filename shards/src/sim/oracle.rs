@@ -172,6 +172,7 @@ impl Oracle {
                     account,
                     transaction,
                     amount,
+                    ..
                 },
                 _,
                 _,
@@ -407,6 +408,7 @@ mod tests {
             account: account(),
             transaction: TransactionId::parse(id).unwrap(),
             amount: Amount::from_minor(minor).unwrap(),
+            currency: Currency::parse("GBP").unwrap(),
         }
     }
 

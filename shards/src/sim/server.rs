@@ -185,7 +185,10 @@ impl World {
     fn submit(&mut self, shard: usize, command: &Command) -> Result<Ticket, Unavailable> {
         let now = self.clock();
         if let Command::Deposit {
-            account, amount, ..
+            account,
+            amount,
+            currency,
+            ..
         } = command
             && self.is(Canary::LedgerForgetsId)
             && self.random.one_in(6)
@@ -196,6 +199,7 @@ impl World {
                     account: account.clone(),
                     transaction,
                     amount: *amount,
+                    currency: *currency,
                 };
                 return self.node(shard).shard.submit(&forgotten, now);
             }

@@ -169,6 +169,7 @@ impl Account {
             account,
             transaction,
             amount,
+            currency: self.currency(),
         }
     }
 

@@ -62,6 +62,30 @@ impl DirectoryLock {
             .truncate(false)
             .open(&path)
             .map_err(io_error)?;
+        Self::lock(directory, file)
+    }
+
+    /// Locks a data directory for who only reads it: nothing is created. `None` when there
+    /// is no lock to take: no server was ever started there, as in a backup.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] when another process has it, and when the file that says so
+    /// cannot be opened.
+    pub fn acquire_existing(directory: &Path) -> Result<Option<Self>, LockError> {
+        let path = directory.join(LOCK_FILE);
+        match OpenOptions::new().read(true).write(true).open(&path) {
+            Ok(file) => Self::lock(directory, file).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(LockError::Io { path, source }),
+        }
+    }
+
+    fn lock(directory: &Path, file: File) -> Result<Self, LockError> {
+        let path = directory.join(LOCK_FILE);
+        let io_error = |source| LockError::Io {
+            path: path.clone(),
+            source,
+        };
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(mut held) => {
                 write_holder(&mut held).map_err(io_error)?;
@@ -105,5 +129,18 @@ mod tests {
         assert!(text.contains(&holder), "{text}");
         drop(first);
         DirectoryLock::acquire(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn a_reader_takes_a_lock_that_is_there_and_makes_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let none = DirectoryLock::acquire_existing(directory.path()).unwrap();
+        assert!(none.is_none());
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+        drop(DirectoryLock::acquire(directory.path()).unwrap());
+        let held = DirectoryLock::acquire_existing(directory.path()).unwrap();
+        assert!(held.is_some());
+        let refused = DirectoryLock::acquire_existing(directory.path()).unwrap_err();
+        assert!(matches!(refused, LockError::Held { .. }), "{refused}");
     }
 }

@@ -12,12 +12,6 @@ impl UnixMillis {
     pub fn after(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
     }
-
-    /// This moment minus a duration; stays at the beginning of time rather than wrap.
-    #[must_use]
-    pub fn before(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(millis(duration)))
-    }
 }
 
 fn millis(duration: Duration) -> i64 {

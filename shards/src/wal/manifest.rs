@@ -174,6 +174,22 @@ pub fn read_manifest(storage: &dyn Storage) -> Result<Option<Manifest>, OpenErro
     }
 }
 
+/// As [`read_manifest`], and sees to it that where there is none, there is no data either.
+///
+/// # Errors
+/// [`OpenError::Refused`] also when there is data without a manifest.
+pub fn find_manifest(storage: &dyn Storage) -> Result<Option<Manifest>, OpenError> {
+    let manifest = read_manifest(storage)?;
+    if manifest.is_none() {
+        for (path, holds_log) in unborn_files(storage)? {
+            if holds_log {
+                check_unborn(storage, &path)?;
+            }
+        }
+    }
+    Ok(manifest)
+}
+
 /// Finds the data set of a directory, or founds one with the id `new`.
 ///
 /// # Errors
@@ -255,23 +271,32 @@ fn write(storage: &dyn Storage, manifest: &Manifest) -> io::Result<()> {
 /// Removes what an earlier founding left that did not come to its manifest. A log with
 /// anything in it is not that: then the manifest was lost.
 fn remove_unborn(storage: &dyn Storage) -> Result<(), OpenError> {
+    for (path, holds_log) in unborn_files(storage)? {
+        if holds_log {
+            check_unborn(storage, &path)?;
+        }
+        storage
+            .remove(&path)
+            .map_err(|source| io_error(storage, "remove", &path, source))?;
+    }
+    Ok(())
+}
+
+/// The files in the directories of shards, and whether they have the name of a part of a log.
+fn unborn_files(storage: &dyn Storage) -> Result<Vec<(String, bool)>, OpenError> {
     let list = |directory: &str| {
         storage
             .list(directory)
             .map_err(|source| io_error(storage, "list", directory, source))
     };
+    let mut files = Vec::new();
     for directory in list("")?.iter().filter(|name| name.starts_with("shard-")) {
         for name in list(directory)? {
-            let path = format!("{directory}/{name}");
-            if name.ends_with(".seg") || name.ends_with(".ckpt") {
-                check_unborn(storage, &path)?;
-            }
-            storage
-                .remove(&path)
-                .map_err(|source| io_error(storage, "remove", &path, source))?;
+            let holds_log = name.ends_with(".seg") || name.ends_with(".ckpt");
+            files.push((format!("{directory}/{name}"), holds_log));
         }
     }
-    Ok(())
+    Ok(files)
 }
 
 /// An unborn segment is zero behind its header.

@@ -32,9 +32,9 @@ pub use frame::{
 };
 pub use header::{FORMAT_VERSION, SegmentHeader};
 pub use log::{Durability, Log, LogPosition, LogSettings};
-pub use manifest::{Manifest, open_data_set, read_manifest};
+pub use manifest::{Manifest, find_manifest, open_data_set, read_manifest};
 pub use recovery::{Recovered, recover};
-pub use scan::{Ending, Progress, Scan, TornTail, Visitor, scan};
+pub use scan::{Ending, Progress, Scan, TornTail, Visitor, scan, scan_live};
 pub use segment::{
     FIRST_FRAME_OFFSET, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Segment, SegmentOrder,
     is_segment_size, release_segment, segment_path, shard_directory,

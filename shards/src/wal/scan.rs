@@ -3,6 +3,9 @@
 //! Frames are followed from one to the next. Where that stops, the scan goes on block
 //! by block through everything behind, to the end of the last segment, looking for
 //! frames that would show that the place where it stopped was acknowledged.
+//!
+//! A log that another process is writing can be read too: then a frame behind the end may
+//! be one that was written while the scan was under way, and the end is looked at again.
 
 use std::collections::VecDeque;
 use std::io;
@@ -102,7 +105,11 @@ pub struct Scan {
 /// Whether what is scanned will be written afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
+    /// Nobody writes it meanwhile.
     Read,
+    /// Another process may write it meanwhile.
+    ReadLive,
+    /// It will be written by who reads it.
     Write,
 }
 
@@ -119,6 +126,22 @@ pub fn scan(
 ) -> Result<Scan, OpenError> {
     let start = LogPosition::origin(manifest.data_set, shard);
     Scanner::new(storage, manifest, shard, Access::Read, progress).run(start, visitor)
+}
+
+/// As [`scan`], while another process may be writing the log: what was written up to some
+/// moment of the scan. A torn tail may then be a write under way.
+///
+/// # Errors
+/// As [`scan`].
+pub fn scan_live(
+    storage: &dyn Storage,
+    manifest: &Manifest,
+    shard: ShardId,
+    progress: &Progress,
+    visitor: &mut dyn Visitor,
+) -> Result<Scan, OpenError> {
+    let start = LogPosition::origin(manifest.data_set, shard);
+    Scanner::new(storage, manifest, shard, Access::ReadLive, progress).run(start, visitor)
 }
 
 /// One scan under way.
@@ -191,6 +214,11 @@ impl<'a> Scanner<'a> {
                     self.settle(&mut segment)?;
                     at.segment += 1;
                     at.offset = FIRST_FRAME_OFFSET;
+                    if numbers.is_empty() && self.access == Access::ReadLive {
+                        // A segment exists before the frame that leads to it is written,
+                        // and may have come after the names were listed.
+                        numbers = self.segment_numbers(&at)?;
+                    }
                 }
                 Walked::Stopped(stopped) => break (segment, stopped),
             }
@@ -209,6 +237,11 @@ impl<'a> Scanner<'a> {
                 bytes: behind.debris_end - at.offset,
                 first_lsn: at.next_lsn,
             }),
+            Verdict::Refuse(Reason::FrameBehind | Reason::DebrisInLaterSegment)
+                if self.was_being_written(&segments[0], &at) =>
+            {
+                Ending::Clean
+            }
             Verdict::Refuse(reason) => {
                 return Err(refusal(reason, &file, at.offset, stopped, &behind).into());
             }
@@ -282,7 +315,9 @@ impl<'a> Scanner<'a> {
     fn open(&self, number: u32) -> Result<Segment, OpenError> {
         let (storage, data_set) = (self.storage, self.manifest.data_set);
         match self.access {
-            Access::Read => Segment::open_to_read(storage, data_set, self.shard, number),
+            Access::Read | Access::ReadLive => {
+                Segment::open_to_read(storage, data_set, self.shard, number)
+            }
             Access::Write => Segment::open(storage, data_set, self.shard, number),
         }
     }
@@ -347,6 +382,17 @@ impl<'a> Scanner<'a> {
                 return Walked::Rolled;
             }
         }
+    }
+
+    /// Whether the place where the scan stopped holds the next frame by now. One frame is
+    /// on its way at a time, so with anything behind it that place is written whole: if it
+    /// was not damaged, it shows now.
+    fn was_being_written(&self, segment: &Segment, at: &LogPosition) -> bool {
+        self.access == Access::ReadLive
+            && matches!(
+                Window::new(segment).frame(&segment.header.place(at.offset)),
+                Ok(Read::Frame(header, ..)) if check_header(&header, at).is_ok()
+            )
     }
 
     /// Looks at every block behind `offset` of the first segment.

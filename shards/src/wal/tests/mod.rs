@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod golden;
+mod live;
 mod sequences;
 
 use std::sync::Arc;

@@ -1,0 +1,362 @@
+//! A posting in words: what `inspect` shows of it, and the names that `export` shares.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use shards::ledger::{Change, HouseAccount, PlayerFunds, Posting};
+use shards::types::{AccountId, Currency, Lsn, SessionKey, ShardId, UnixMillis};
+
+/// One record of a log. The members have the names of the admin API.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Record<'a> {
+    shard: u16,
+    lsn: u64,
+    at: String,
+    #[serde(rename = "OperatorAccountID")]
+    account: &'a str,
+    kind: &'static str,
+    #[serde(flatten)]
+    fields: Fields<'a>,
+    currency_code: &'a str,
+    cash_funds: String,
+    bonus_funds: String,
+}
+
+/// What only some kinds have.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Fields<'a> {
+    #[serde(rename = "TransactionID", skip_serializing_if = "Option::is_none")]
+    transaction: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amount: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    country_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logout_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn new(
+        shard: ShardId,
+        lsn: Lsn,
+        posting: &'a Posting,
+        currency: &'a Currency,
+    ) -> Self {
+        let (kind, fields) = kind_and_fields(&posting.change, *currency);
+        Self {
+            shard: shard.0,
+            lsn: lsn.0,
+            at: rfc3339(posting.at),
+            account: posting.account.as_str(),
+            kind,
+            fields,
+            currency_code: currency.code(),
+            cash_funds: posting.balance_after.cash.to_major(*currency),
+            bonus_funds: posting.balance_after.bonus.to_major(*currency),
+        }
+    }
+}
+
+/// The one place that knows every kind of posting. Kinds that are bookings have the names
+/// of the admin API's transactions.
+fn kind_and_fields(change: &Change, currency: Currency) -> (&'static str, Fields<'_>) {
+    match change {
+        Change::AccountOpened {
+            country, session, ..
+        } => (
+            "AccountOpened",
+            Fields {
+                country_code: Some(country.as_str()),
+                session_key: session.map(masked),
+                ..Fields::default()
+            },
+        ),
+        Change::Deposited {
+            transaction,
+            amount,
+        } => (
+            "Deposit",
+            Fields {
+                transaction: Some(transaction.as_str()),
+                amount: Some(amount.to_major(currency)),
+                ..Fields::default()
+            },
+        ),
+        Change::SessionOpened {
+            key,
+            country,
+            logout_at,
+        } => (
+            "SessionOpened",
+            Fields {
+                country_code: Some(country.as_str()),
+                session_key: Some(masked(*key)),
+                logout_at: logout_at.map(rfc3339),
+                ..Fields::default()
+            },
+        ),
+        Change::SessionLoggedOut { key } => (
+            "SessionLoggedOut",
+            Fields {
+                session_key: Some(masked(*key)),
+                ..Fields::default()
+            },
+        ),
+        Change::TokenSpent {
+            key,
+            issued_at,
+            expires_at,
+        } => (
+            "TokenSpent",
+            Fields {
+                session_key: Some(masked(*key)),
+                issued_at: Some(rfc3339(*issued_at)),
+                expires_at: Some(rfc3339(*expires_at)),
+                ..Fields::default()
+            },
+        ),
+    }
+}
+
+/// What kind of posting it is, and the transaction id that makes it happen once.
+pub(super) fn kind_and_transaction(
+    change: &Change,
+    currency: Currency,
+) -> (&'static str, Option<&str>) {
+    let (kind, fields) = kind_and_fields(change, currency);
+    (kind, fields.transaction)
+}
+
+/// The record on one line: the position, then `Name=value`.
+impl fmt::Display for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} ", self.shard, self.lsn, self.at)?;
+        write_word(f, self.account)?;
+        write!(f, " {}", self.kind)?;
+        let fields = &self.fields;
+        let named = [
+            ("TransactionID", fields.transaction),
+            ("Amount", fields.amount.as_deref()),
+            ("CountryCode", fields.country_code),
+            ("SessionKey", fields.session_key.as_deref()),
+            ("LogoutAt", fields.logout_at.as_deref()),
+            ("IssuedAt", fields.issued_at.as_deref()),
+            ("ExpiresAt", fields.expires_at.as_deref()),
+            ("CurrencyCode", Some(self.currency_code)),
+            ("CashFunds", Some(&self.cash_funds)),
+            ("BonusFunds", Some(&self.bonus_funds)),
+        ];
+        for (name, value) in named {
+            if let Some(value) = value {
+                write!(f, " {name}=")?;
+                write_word(f, value)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A text that others chose stays one word on one line: quoted where it would not.
+fn write_word(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    if text
+        .chars()
+        .any(|c| c.is_whitespace() || c.is_control() || c == '"')
+    {
+        write!(f, "{text:?}")
+    } else {
+        f.write_str(text)
+    }
+}
+
+/// A session key is a credential. Its start tells an account's sessions apart.
+fn masked(key: SessionKey) -> String {
+    let text = key.to_string();
+    let start: String = text.chars().take(8).collect();
+    format!("{start}…")
+}
+
+/// A moment as RFC 3339 in UTC, to the millisecond.
+pub(super) fn rfc3339(at: UnixMillis) -> String {
+    // Years beyond 9999 have no RFC 3339 form; such a moment is as good as never.
+    let at = Timestamp::from_millisecond(at.0).unwrap_or(Timestamp::MAX);
+    format!("{at:.3}")
+}
+
+/// The name of a house account in trial balances and exports.
+pub(super) fn house_name(account: HouseAccount) -> &'static str {
+    match account {
+        HouseAccount::Stakes => "HouseStakes",
+        HouseAccount::Winnings => "HouseWinnings",
+        HouseAccount::Cashier => "HouseCashier",
+        HouseAccount::Bonus => "HouseBonus",
+        HouseAccount::Adjustments => "HouseAdjustments",
+    }
+}
+
+/// The name of a player's funds in exports.
+pub(super) fn funds_name(funds: PlayerFunds) -> &'static str {
+    match funds {
+        PlayerFunds::Cash => "Cash",
+        PlayerFunds::Bonus => "Bonus",
+    }
+}
+
+/// Minor units of any sign in major units, with exactly the currency's fraction digits.
+pub(super) fn major(minor: i128, currency: Currency) -> String {
+    let digits = currency.fraction_digits() as usize;
+    let sign = if minor < 0 { "-" } else { "" };
+    let text = format!("{:0width$}", minor.unsigned_abs(), width = digits + 1);
+    let (whole, fraction) = text.split_at(text.len() - digits);
+    match fraction {
+        "" => format!("{sign}{whole}"),
+        _ => format!("{sign}{whole}.{fraction}"),
+    }
+}
+
+/// The currency of every account, learned from the postings that open accounts. As good as
+/// all accounts of a domain have the same one, so few are kept one by one.
+#[derive(Default)]
+pub(super) struct Currencies {
+    domains: HashMap<String, Currency>,
+    exceptions: HashMap<AccountId, Currency>,
+}
+
+impl Currencies {
+    /// The currency of the posting's account; `None` when no account of its domain was
+    /// ever opened.
+    pub(super) fn of(&mut self, posting: &Posting) -> Option<Currency> {
+        let domain = posting.account.domain();
+        if let Change::AccountOpened { currency, .. } = &posting.change {
+            match self.domains.get(domain) {
+                None => {
+                    self.domains.insert(domain.to_owned(), *currency);
+                }
+                Some(usual) if usual == currency => {}
+                Some(_) => {
+                    self.exceptions.insert(posting.account.clone(), *currency);
+                }
+            }
+            return Some(*currency);
+        }
+        // The usual case asks one small table.
+        let exception = (!self.exceptions.is_empty())
+            .then(|| self.exceptions.get(&posting.account))
+            .flatten();
+        exception.or_else(|| self.domains.get(domain)).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shards::types::{Amount, Balance, CountryCode, TransactionId};
+
+    use super::*;
+
+    fn currency(code: &str) -> Currency {
+        Currency::parse(code).unwrap()
+    }
+
+    fn posting(account: &str, change: Change) -> Posting {
+        Posting {
+            at: UnixMillis(1_795_000_000_001),
+            account: AccountId::parse(account).unwrap(),
+            change,
+            balance_after: Balance {
+                cash: Amount::from_minor(1_050).unwrap(),
+                bonus: Amount::ZERO,
+            },
+        }
+    }
+
+    fn opened(account: &str, code: &str) -> Posting {
+        let change = Change::AccountOpened {
+            currency: currency(code),
+            country: CountryCode::parse("GB").unwrap(),
+            balance: Balance::default(),
+            session: None,
+        };
+        posting(account, change)
+    }
+
+    fn deposit(account: &str, id: &str) -> Posting {
+        let change = Change::Deposited {
+            transaction: TransactionId::parse(id).unwrap(),
+            amount: Amount::from_minor(50).unwrap(),
+        };
+        posting(account, change)
+    }
+
+    #[test]
+    fn a_record_is_one_line_whatever_the_ids_hold() {
+        let gbp = currency("GBP");
+        for (posting, line) in [
+            (
+                deposit("acme/p1", "d-1"),
+                "1 7 2026-11-18T11:06:40.001Z acme/p1 Deposit TransactionID=d-1 Amount=0.50 \
+                 CurrencyCode=GBP CashFunds=10.50 BonusFunds=0.00",
+            ),
+            (
+                deposit("acme/p 1", "a\n\"b\""),
+                "1 7 2026-11-18T11:06:40.001Z \"acme/p 1\" Deposit \
+                 TransactionID=\"a\\n\\\"b\\\"\" Amount=0.50 CurrencyCode=GBP CashFunds=10.50 \
+                 BonusFunds=0.00",
+            ),
+            (
+                posting(
+                    "acme/p1",
+                    Change::SessionLoggedOut {
+                        key: SessionKey::from_bits(0x0123_4567_89AB << 80),
+                    },
+                ),
+                "1 7 2026-11-18T11:06:40.001Z acme/p1 SessionLoggedOut SessionKey=01234567… \
+                 CurrencyCode=GBP CashFunds=10.50 BonusFunds=0.00",
+            ),
+        ] {
+            let record = Record::new(ShardId(1), Lsn(7), &posting, &gbp);
+            assert_eq!(record.to_string(), line);
+        }
+    }
+
+    #[test]
+    fn sums_leave_with_the_currency_s_digits_and_their_sign() {
+        for (minor, code, text) in [
+            (0, "GBP", "0.00"),
+            (-5, "GBP", "-0.05"),
+            (123_456, "GBP", "1234.56"),
+            (-7, "JPY", "-7"),
+            (1, "KWD", "0.001"),
+            (
+                i128::from(i64::MAX) * 1_000,
+                "GBP",
+                "92233720368547758070.00",
+            ),
+        ] {
+            assert_eq!(major(minor, currency(code)), text);
+        }
+    }
+
+    #[test]
+    fn an_account_keeps_its_currency_when_its_domain_changes_it() {
+        let mut currencies = Currencies::default();
+        for (posting, expected) in [
+            (deposit("acme/p1", "d"), None),
+            (opened("acme/p1", "GBP"), Some("GBP")),
+            (opened("acme/p2", "EUR"), Some("EUR")),
+            (deposit("acme/p1", "d"), Some("GBP")),
+            (deposit("acme/p2", "d"), Some("EUR")),
+            (deposit("zeta/p1", "d"), None),
+        ] {
+            assert_eq!(currencies.of(&posting), expected.map(currency));
+        }
+    }
+}
