@@ -27,6 +27,10 @@ loom:
     RUSTFLAGS="--cfg purser_loom" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/loom" \
         cargo test -p purser-shards --release --lib loom
 
+# Many seeds of the simulation of shards, disks and crashes.
+sim seeds="10000":
+    PURSER_SIM_SEEDS={{ seeds }} cargo test --release -p purser-shards --test simulation -- --nocapture
+
 # Format in place.
 fmt:
     cargo fmt --all

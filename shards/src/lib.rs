@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod routing;
 pub mod runtime;
 pub mod shard;
+pub mod sim;
 pub mod storage;
 pub mod types;
 pub mod wal;

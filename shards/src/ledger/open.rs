@@ -34,7 +34,8 @@ impl Ledger {
 
     /// An account that exists keeps its funds and country; it is given a session if
     /// one is asked for and its latest is not live, so a repeated import that was
-    /// cut short still ends with a session for everybody.
+    /// cut short still ends with a session for everybody. A key that is known is this
+    /// very command again, and opens nothing a second time.
     pub(super) fn decide_import(
         &self,
         id: &AccountId,
@@ -47,7 +48,7 @@ impl Ledger {
                 unreachable!("account facts are account facts");
             };
             return match import.session {
-                Some(key) if facts.live_session.is_none() => {
+                Some(key) if facts.live_session.is_none() && !self.sessions.is_known(key) => {
                     facts.live_session = Some(key);
                     let change = Change::SessionOpened {
                         key,

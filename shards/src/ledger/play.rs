@@ -175,7 +175,7 @@ impl Ledger {
 
     pub(super) fn apply_log_out(&mut self, key: SessionKey, at: UnixMillis) {
         if let Some(session) = self.sessions.find(key) {
-            self.sessions.get_mut(session).logout_at = Some(at);
+            self.sessions.get_mut(session).log_out(at);
         }
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Session {
     )]
     spent: Option<Box<Vec<SpentToken>>>,
     pub(super) country: CountryCode,
+    /// It was ended by a command: a clock that is set back does not revive it.
+    logged_out: bool,
 }
 
 const _: () = assert!(size_of::<Session>() <= 80);
@@ -46,7 +48,12 @@ struct SpentToken {
 
 impl Session {
     pub(super) fn is_live(&self, now: UnixMillis) -> bool {
-        self.logout_at.is_none_or(|logout_at| now < logout_at)
+        !self.logged_out && self.logout_at.is_none_or(|logout_at| now < logout_at)
+    }
+
+    pub(super) fn log_out(&mut self, at: UnixMillis) {
+        self.logged_out = true;
+        self.logout_at = Some(at);
     }
 
     pub(super) fn has_spent(&self, issued_at: UnixMillis) -> bool {
@@ -100,6 +107,10 @@ impl Sessions {
         self.by_key.find(key, |at| self.slab.get(at).key == key)
     }
 
+    pub(super) fn is_known(&self, key: SessionKey) -> bool {
+        self.find(key).is_some()
+    }
+
     pub(super) fn get(&self, at: SessionIndex) -> &Session {
         self.slab.get(at)
     }
@@ -117,6 +128,7 @@ impl Sessions {
             older: new.older,
             spent: None,
             country: new.country,
+            logged_out: false,
         };
         let Some(at) = self.slab.insert(session) else {
             // 4 billion sessions of 80 bytes are 340 GB on one shard: memory ends first.

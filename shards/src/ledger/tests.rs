@@ -251,6 +251,42 @@ fn a_repeated_import_keeps_funds_and_fills_in_a_missing_session() {
 }
 
 #[test]
+fn a_key_that_is_known_is_not_opened_again_by_an_import() {
+    check(
+        &[
+            import("p", 100, Some(key(1))),
+            Command::LogOutSession { key: key(1) },
+            import("p", 100, Some(key(1))),
+            Command::ReadSession { key: key(1) },
+        ],
+        &[
+            "accepted 100+5 live=true",
+            "accepted live=false",
+            "repeated 100+5 live=false",
+            "accepted live=false",
+        ],
+    );
+}
+
+#[test]
+fn a_clock_that_is_set_back_revives_no_session() {
+    let mut ledger = ledger();
+    let log_out = Command::LogOutSession { key: key(1) };
+    run(
+        &mut ledger,
+        &[import("p", 1, Some(key(1))), log_out.clone()],
+    );
+    let before = UnixMillis(NOW.0 - 3_600_000);
+    let Decision::Answer { outcome, .. } = ledger.decide(&log_out, before) else {
+        panic!("it ends twice");
+    };
+    let Outcome::Repeated(Facts::Session(facts)) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert!(!facts.live);
+}
+
+#[test]
 fn the_latest_session_counts_and_only_while_it_is_live() {
     check(
         &[

@@ -1,0 +1,540 @@
+//! The oracle: judges every answer as an outsider could, without the ledger's code.
+//!
+//! It sees requests leave and answers come, and knows the promises of protocol.md
+//! section 8 and reliability.md: definitive answers to one id agree, what was told is
+//! never lost, nothing is applied twice, and every balance shown is possible, stays in
+//! all later ones, and fits into one order of bookings with all others.
+
+use std::collections::BTreeMap;
+
+use super::account::AccountView;
+use super::effect::{Effect, Verdict};
+use crate::Unavailable;
+use crate::ledger::{AccountFacts, Command, Facts, Funds, Outcome, RefusalReason, SessionFacts};
+use crate::types::{AccountId, SessionKey, UnixMillis};
+
+#[derive(Default)]
+struct SessionView {
+    /// By whom it was asked for.
+    account: String,
+    opened: Effect,
+    ended: Effect,
+    created_at: Option<UnixMillis>,
+    ended_at: Option<UnixMillis>,
+}
+
+#[derive(Default)]
+pub(super) struct Oracle {
+    now: u64,
+    accounts: BTreeMap<String, AccountView>,
+    sessions: BTreeMap<u128, SessionView>,
+    tokens: BTreeMap<(u128, i64), (Effect, Option<Command>)>,
+}
+
+impl Oracle {
+    /// A request leaves; the number tells its answer when that was.
+    pub(super) fn asked(&mut self, command: &Command) -> u64 {
+        self.now += 1;
+        if let Command::ImportAccount {
+            account,
+            session: Some(key),
+            ..
+        }
+        | Command::OpenSession { account, key, .. } = command
+        {
+            self.session(*key).account = account.to_string();
+        }
+        // Trying is never wrong.
+        let _ = self.each_effect(command, |effect| {
+            effect.tried();
+            Ok(())
+        });
+        self.now
+    }
+
+    /// An answer came to a request that left at `asked_at`.
+    pub(super) fn answered(
+        &mut self,
+        command: &Command,
+        asked_at: u64,
+        result: &Result<Outcome, Unavailable>,
+    ) -> Verdict {
+        self.now += 1;
+        match result {
+            Err(Unavailable::NoAnswer) => Ok(()),
+            Err(Unavailable::DiskFull) if is_read(command) => {
+                Err("a full disk refuses a read".to_owned())
+            }
+            Err(_) => self.each_effect(command, Effect::refute),
+            Ok(outcome) => self.judge(command, asked_at, outcome),
+        }
+        .map_err(|why| format!("{why}\n  asked:  {command:?}\n  answer: {result:?}"))
+    }
+
+    /// What was proven to be done: a ledger must not decide to do it again.
+    pub(super) fn done(&self) -> impl Iterator<Item = &Command> {
+        let tokens = self.tokens.values().filter(|(spent, _)| spent.is_proven());
+        let deposits = self.accounts.values().flat_map(AccountView::done);
+        deposits.chain(tokens.filter_map(|(_, command)| command.as_ref()))
+    }
+
+    /// Reads that together show everything.
+    pub(super) fn reads(&self) -> Vec<Command> {
+        let accounts = self.accounts.keys().filter_map(|id| {
+            let account = AccountId::parse(id)?;
+            Some(Command::ReadAccount { account })
+        });
+        let sessions = self.sessions.keys().map(|bits| Command::ReadSession {
+            key: SessionKey::from_bits(*bits),
+        });
+        accounts.chain(sessions).collect()
+    }
+
+    fn account(&mut self, id: &AccountId) -> &mut AccountView {
+        self.accounts.entry(id.to_string()).or_default()
+    }
+
+    fn session(&mut self, key: SessionKey) -> &mut SessionView {
+        self.sessions.entry(key.bits()).or_default()
+    }
+
+    /// Everything that a command would do.
+    fn each_effect(
+        &mut self,
+        command: &Command,
+        mut each: impl FnMut(&mut Effect) -> Verdict,
+    ) -> Verdict {
+        match command {
+            Command::OpenAccount { account, .. } => each(&mut self.account(account).opening),
+            Command::ImportAccount {
+                account,
+                balance,
+                session,
+                ..
+            } => {
+                let view = self.account(account);
+                each(&mut view.opening)?;
+                each(view.content(command, balance.cash.minor()))?;
+                session.map_or(Ok(()), |key| each(&mut self.session(key).opened))
+            }
+            Command::Deposit {
+                account, amount, ..
+            } => each(self.account(account).content(command, amount.minor())),
+            Command::OpenSession { key, .. } => each(&mut self.session(*key).opened),
+            Command::LogOutSession { key } => each(&mut self.session(*key).ended),
+            Command::SpendToken { token, .. } => {
+                let id = (token.key.bits(), token.issued_at.0);
+                let (effect, known) = self.tokens.entry(id).or_default();
+                known.get_or_insert_with(|| command.clone());
+                each(effect)
+            }
+            Command::ReadBalance { .. }
+            | Command::ReadAccount { .. }
+            | Command::ReadSession { .. }
+            | Command::ReadLatestSession { .. } => Ok(()),
+        }
+    }
+
+    fn judge(&mut self, command: &Command, asked_at: u64, outcome: &Outcome) -> Verdict {
+        let now = self.now;
+        // Whatever an answer shows is judged first, then what it says of its command.
+        let (holds, reason) = self.judge_facts(command, asked_at, outcome)?;
+        match (reason, command) {
+            (Some(RefusalReason::AccountNotFound), _) => {
+                let (Command::ReadBalance { account }
+                | Command::ReadAccount { account }
+                | Command::ReadLatestSession { account }
+                | Command::Deposit { account, .. }
+                | Command::OpenSession { account, .. }) = command
+                else {
+                    return Err("a refusal of another command".to_owned());
+                };
+                self.account(account).opening.absent(asked_at)?;
+                return self.each_effect(command, Effect::refute);
+            }
+            (Some(RefusalReason::SessionNotFound), _) => {
+                let (Command::ReadSession { key } | Command::LogOutSession { key }) = command
+                else {
+                    let Command::SpendToken { token, .. } = command else {
+                        return Err("a refusal of another command".to_owned());
+                    };
+                    self.session(token.key).opened.absent(asked_at)?;
+                    return self.each_effect(command, Effect::refute);
+                };
+                self.session(*key).opened.absent(asked_at)?;
+                return self.each_effect(command, Effect::refute);
+            }
+            _ => {}
+        }
+        match (command, outcome, reason) {
+            (
+                Command::Deposit {
+                    account,
+                    transaction,
+                    amount,
+                    ..
+                },
+                _,
+                _,
+            ) => {
+                let view = self.account(account);
+                let (own, other) = view.holds(holds, transaction.as_str(), amount.minor());
+                let effect = view.content(command, amount.minor());
+                match (outcome, reason) {
+                    (Outcome::Accepted(_), _) if own => effect.accept(asked_at, now),
+                    (Outcome::Repeated(_), _) if own => effect.refute(),
+                    (_, Some(RefusalReason::TransactionIdReused)) if other && !own => {
+                        effect.refute()
+                    }
+                    _ => Err("the answer and its balance disagree".to_owned()),
+                }
+            }
+            (
+                Command::ImportAccount { session, .. },
+                Outcome::Repeated(Facts::Account(facts)),
+                _,
+            ) => {
+                let key = *session;
+                // A key that an earlier try brought is not opened a second time, even
+                // if it is no longer the latest.
+                let is_new = key.is_some_and(|key| self.session(key).opened.was_tried_once());
+                if is_new && facts.live_session.is_none() {
+                    return Err("an import left its account without a session".to_owned());
+                }
+                let by_this = key.is_some() && facts.live_session == key;
+                let opened = key.map(|key| self.session(key).opened.is_proven());
+                self.each_effect_but_session(command, by_this || opened == Some(true))
+            }
+            (
+                Command::ImportAccount { session, .. },
+                Outcome::Accepted(Facts::Account(facts)),
+                _,
+            ) if facts.live_session == *session => {
+                self.accept_but_session(command, asked_at, holds)
+            }
+            (Command::SpendToken { token, .. }, _, Some(RefusalReason::TokenSpent)) => {
+                let id = (token.key.bits(), token.issued_at.0);
+                let spent = &mut self.tokens.entry(id).or_default().0;
+                spent.prove(now)?;
+                spent.refute()
+            }
+            (Command::ReadLatestSession { .. }, _, Some(RefusalReason::NoLiveSession)) => Ok(()),
+            (_, _, Some(_)) => Err("a refusal without a reason".to_owned()),
+            (_, Outcome::Accepted(_), None) => {
+                self.each_effect(command, |effect| effect.accept(asked_at, now))
+            }
+            (Command::LogOutSession { key }, Outcome::Repeated(_), None) => {
+                let ended = &mut self.session(*key).ended;
+                ended.prove(now)?;
+                ended.refute()
+            }
+            (_, Outcome::Repeated(_), None) => self.each_effect(command, Effect::refute),
+            (_, Outcome::Refused(_), None) => unreachable!("a refusal has a reason"),
+        }
+    }
+
+    /// A repeated import opens no account; it may have opened its session.
+    fn each_effect_but_session(&mut self, command: &Command, maybe_session: bool) -> Verdict {
+        let Command::ImportAccount {
+            account,
+            balance,
+            session,
+            ..
+        } = command
+        else {
+            unreachable!("asked for imports only");
+        };
+        let view = self.account(account);
+        view.opening.refute()?;
+        view.content(command, balance.cash.minor()).refute()?;
+        match session {
+            Some(key) if !maybe_session => self.session(*key).opened.refute(),
+            _ => Ok(()),
+        }
+    }
+
+    /// An import's session is proven by being shown.
+    fn accept_but_session(&mut self, command: &Command, asked_at: u64, holds: u64) -> Verdict {
+        let now = self.now;
+        let Command::ImportAccount {
+            account, balance, ..
+        } = command
+        else {
+            unreachable!("asked for imports only");
+        };
+        let view = self.account(account);
+        if !view.holds(holds, "", balance.cash.minor()).0 {
+            return Err("an import without its funds".to_owned());
+        }
+        view.opening.accept(asked_at, now)?;
+        view.content(command, balance.cash.minor())
+            .accept(asked_at, now)
+    }
+
+    /// Judges what an answer shows; returns the digits of a balance and the reason of a
+    /// refusal.
+    fn judge_facts(
+        &mut self,
+        command: &Command,
+        asked_at: u64,
+        outcome: &Outcome,
+    ) -> Result<(u64, Option<RefusalReason>), String> {
+        let facts = match outcome {
+            Outcome::Accepted(facts) | Outcome::Repeated(facts) => facts,
+            Outcome::Refused(refusal) => {
+                let holds = match (&refusal.funds, self.account_of(command)) {
+                    (Some(funds), Some(id)) => self.funds(&id, funds, asked_at)?,
+                    _ => 0,
+                };
+                return Ok((holds, Some(refusal.reason)));
+            }
+        };
+        let Some(id) = self.account_of(command) else {
+            return Err("an answer about an account nobody named".to_owned());
+        };
+        let holds = match facts {
+            Facts::Funds(funds) => self.funds(&id, funds, asked_at)?,
+            Facts::Account(facts) if facts.account.as_str() == id => {
+                self.account_facts(&id, facts, asked_at)?
+            }
+            Facts::Session(facts) if facts.account.as_str() == id => {
+                let about = match command {
+                    Command::ReadSession { key }
+                    | Command::LogOutSession { key }
+                    | Command::OpenSession { key, .. } => *key,
+                    Command::SpendToken { token, .. } => token.key,
+                    _ => facts.key,
+                };
+                if about != facts.key {
+                    return Err("another session".to_owned());
+                }
+                self.session_facts(facts, asked_at)?;
+                0
+            }
+            Facts::Account(_) | Facts::Session(_) => return Err("another account".to_owned()),
+        };
+        Ok((holds, None))
+    }
+
+    fn account_of(&self, command: &Command) -> Option<String> {
+        let key = match command {
+            Command::ReadBalance { account }
+            | Command::ReadAccount { account }
+            | Command::ReadLatestSession { account }
+            | Command::OpenAccount { account, .. }
+            | Command::ImportAccount { account, .. }
+            | Command::Deposit { account, .. }
+            | Command::OpenSession { account, .. } => return Some(account.to_string()),
+            Command::ReadSession { key } | Command::LogOutSession { key } => *key,
+            Command::SpendToken { token, .. } => token.key,
+        };
+        self.sessions.get(&key.bits()).map(|s| s.account.clone())
+    }
+
+    fn funds(&mut self, id: &str, funds: &Funds, asked_at: u64) -> Result<u64, String> {
+        let now = self.now;
+        let view = self.accounts.entry(id.to_owned()).or_default();
+        view.shows(funds, asked_at, now)
+    }
+
+    fn account_facts(
+        &mut self,
+        id: &str,
+        facts: &AccountFacts,
+        asked_at: u64,
+    ) -> Result<u64, String> {
+        let now = self.now;
+        let holds = self.funds(id, &facts.funds, asked_at)?;
+        if let Some(view) = self.accounts.get_mut(id) {
+            view.shows_facts(facts)?;
+        }
+        if let Some(key) = facts.live_session {
+            let session = self.session(key);
+            if session.account != id {
+                return Err("another account's session".to_owned());
+            }
+            session.opened.prove(now)?;
+            session.ended.absent(asked_at)?;
+        }
+        Ok(holds)
+    }
+
+    fn session_facts(&mut self, facts: &SessionFacts, asked_at: u64) -> Verdict {
+        let now = self.now;
+        self.account(&facts.account).opening.prove(now)?;
+        let session = self.session(facts.key);
+        session.opened.prove(now)?;
+        if *session.created_at.get_or_insert(facts.created_at) != facts.created_at {
+            return Err("a session's creation changed".to_owned());
+        }
+        if facts.live {
+            if facts.logout_at.is_some() {
+                return Err("a live session that has ended".to_owned());
+            }
+            return session.ended.absent(asked_at);
+        }
+        let Some(ended_at) = facts.logout_at else {
+            return Err("a session ended at no time".to_owned());
+        };
+        if *session.ended_at.get_or_insert(ended_at) != ended_at {
+            return Err("a session ended twice".to_owned());
+        }
+        session.ended.prove(now)
+    }
+}
+
+fn is_read(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::ReadBalance { .. }
+            | Command::ReadAccount { .. }
+            | Command::ReadSession { .. }
+            | Command::ReadLatestSession { .. }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Refusal;
+    use crate::types::{Amount, Balance, Currency, TransactionId};
+
+    fn account() -> AccountId {
+        AccountId::parse("acme/p").unwrap()
+    }
+
+    fn deposit(id: &str, minor: i64) -> Command {
+        Command::Deposit {
+            account: account(),
+            transaction: TransactionId::parse(id).unwrap(),
+            amount: Amount::from_minor(minor).unwrap(),
+            currency: Currency::parse("GBP").unwrap(),
+        }
+    }
+
+    fn read() -> Command {
+        Command::ReadBalance { account: account() }
+    }
+
+    fn open() -> Command {
+        Command::OpenAccount {
+            account: account(),
+            currency: Currency::parse("GBP").unwrap(),
+            country: crate::types::CountryCode::parse("GB").unwrap(),
+        }
+    }
+
+    fn funds(minor: i64) -> Funds {
+        Funds {
+            currency: Currency::parse("GBP").unwrap(),
+            balance: Balance {
+                cash: Amount::from_minor(minor).unwrap(),
+                bonus: Amount::ZERO,
+            },
+        }
+    }
+
+    fn accepted(minor: i64) -> Outcome {
+        Outcome::Accepted(Facts::Funds(funds(minor)))
+    }
+
+    fn repeated(minor: i64) -> Outcome {
+        Outcome::Repeated(Facts::Funds(funds(minor)))
+    }
+
+    fn refused(reason: RefusalReason, minor: i64) -> Outcome {
+        let funds = Some(funds(minor));
+        Outcome::Refused(Refusal { reason, funds })
+    }
+
+    /// Asks and answers one after the other; what is wrong with the last answer.
+    fn check(story: &[(Command, Option<Outcome>)], expected: &str) {
+        let mut oracle = Oracle::default();
+        oracle.asked(&open());
+        let (last, before) = story.split_last().unwrap();
+        let mut step = |(command, outcome): &(Command, Option<Outcome>)| {
+            let asked_at = oracle.asked(command);
+            let result = outcome.clone().ok_or(Unavailable::NoAnswer);
+            oracle.answered(command, asked_at, &result)
+        };
+        for (at, answer) in before.iter().enumerate() {
+            assert_eq!(step(answer), Ok(()), "answer {at}");
+        }
+        let why = step(last).err().unwrap_or_default();
+        assert_eq!(why.lines().next().unwrap_or("fine"), expected);
+    }
+
+    #[test]
+    fn possible_answers_are_fine() {
+        let reused = refused(RefusalReason::TransactionIdReused, 5);
+        check(
+            &[
+                (deposit("a", 1), Some(accepted(1))),
+                (deposit("a", 1), Some(repeated(1))),
+                (deposit("b", 4), None),
+                (read(), Some(accepted(5))),
+                (deposit("b", 4), Some(repeated(5))),
+                (deposit("b", 16), Some(reused)),
+            ],
+            "fine",
+        );
+    }
+
+    #[test]
+    fn impossible_answers_are_named() {
+        let told = (deposit("a", 1), Some(accepted(1)));
+        let unanswered = (deposit("b", 4), None);
+        let reused = refused(RefusalReason::TransactionIdReused, 1);
+        let unknown = refused(RefusalReason::AccountNotFound, 1);
+        for (before, last, expected) in [
+            (
+                vec![told.clone()],
+                (read(), accepted(0)),
+                "lost: digit 0, balance 0",
+            ),
+            (
+                vec![told.clone()],
+                (read(), accepted(2)),
+                "booked twice: digit 0 of balance 2",
+            ),
+            (
+                vec![told.clone()],
+                (read(), accepted(17)),
+                "never asked for: digit 2 of balance 17",
+            ),
+            (
+                vec![told.clone()],
+                (deposit("a", 1), accepted(1)),
+                "what was done before is done again",
+            ),
+            (
+                vec![],
+                (deposit("a", 1), repeated(1)),
+                "every try of what was shown is denied",
+            ),
+            (
+                vec![told.clone(), unanswered.clone()],
+                (deposit("b", 4), accepted(1)),
+                "the answer and its balance disagree",
+            ),
+            (
+                vec![told.clone()],
+                (deposit("a", 4), accepted(5)),
+                "two bookings of id \"a\" in balance 5",
+            ),
+            (
+                vec![told.clone()],
+                (deposit("b", 4), reused),
+                "the answer and its balance disagree",
+            ),
+            (
+                vec![told],
+                (read(), unknown),
+                "what was shown before is forgotten",
+            ),
+        ] {
+            let last = (last.0, Some(last.1));
+            check(&[before, vec![last]].concat(), expected);
+        }
+    }
+}
