@@ -1,18 +1,19 @@
 //! Tables that grow without stalling their core.
 //!
-//! A single hash table doubles and rehashes in one go: 197 ms at 3.7 million
-//! entries (runtime.md of the design notes). So entries
-//! live in a [`Slab`] that grows by fixed chunks and never moves them, and an
-//! [`Index`] finds them through 1,024 small tables, each of which rehashes a
-//! thousandth of the work at a time.
+//! A single hash table doubles and rehashes in one go: 197 ms at 3.7 million entries. So
+//! entries live in a [`Slab`] that grows by fixed chunks and never moves them, and an
+//! [`Index`] finds them through many small tables, each of which rehashes its own small
+//! share at a time.
 
 use std::hash::{BuildHasher, Hash};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-/// 1,024 tables: at 10 million entries each holds about 10,000, and a rehash of
-/// that many four-byte positions is some hundred microseconds.
-const TABLES: usize = 1_024;
+/// 16,384 tables: at 10 million entries each holds some 600, and rehashing that many
+/// takes tens of microseconds, most of them cache misses on the keys. With 1,024 of
+/// them the worst insert took 6 ms of CPU time (`purser-bench insert`). Empty, all
+/// tables together take half a megabyte.
+const TABLES: usize = 16_384;
 
 /// From a key to a position in a [`Slab`].
 pub(super) struct Index {

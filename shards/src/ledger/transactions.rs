@@ -23,7 +23,7 @@ use crate::types::{AccountId, TransactionId, UnixMillis};
 const WINDOWS: i64 = 8;
 
 /// Small tables per window, for the reason that `Index` has.
-const TABLES: usize = 1_024;
+const TABLES: usize = 16_384;
 
 /// What kind of operation a transaction id belongs to; one id may be used once per kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
