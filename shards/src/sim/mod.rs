@@ -5,7 +5,7 @@
 //! log and recovery over [`MemoryDisk`]s that lose, tear, fail and fill up, the real
 //! reply slots. Only the waiting is made up: events in a queue take the place of
 //! executors, hops arrive late and in any order, shards and the whole process die at any
-//! step, and clients try again until they have an answer. An [`oracle`] that shares no
+//! step, and clients try again until they have an answer. An oracle that shares no
 //! code with the ledger judges every answer, and every state that recovery brings back.
 //!
 //! The same seed gives the same run, so a failure is replayed by its seed. A simulation
