@@ -33,6 +33,9 @@ pub(crate) struct Options {
     /// The CPU to run on.
     #[arg(long, default_value = "0", value_name = "CPU")]
     cpu: CpuList,
+    /// Leave transparent huge pages on, which the server turns off for itself.
+    #[arg(long)]
+    huge_pages: bool,
 }
 
 /// The command of an insert, by its number.
@@ -52,6 +55,7 @@ struct Pauses {
 /// A command was refused.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     process::pin_this_thread(&options.cpu)?;
+    nix::sys::prctl::set_thp_disable(!options.huge_pages)?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "machine   {}", report::machine())?;
     let command: Vec<String> = std::env::args().collect();
