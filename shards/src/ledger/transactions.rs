@@ -19,7 +19,8 @@ use std::hash::{BuildHasher, Hasher};
 use crate::types::{AccountId, TransactionId, UnixMillis};
 
 /// Tables per idempotency window. Every new id is looked up in all of them, so few
-/// is fast; memory is kept for one table's span longer than needed, so many is small.
+/// is fast; memory is kept for up to two tables' spans longer than needed, so many is
+/// small.
 const WINDOWS: i64 = 8;
 
 /// Small tables per window, for the reason that `Index` has.
