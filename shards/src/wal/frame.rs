@@ -223,6 +223,10 @@ pub(super) fn decode_frame(frame: &[u8], place: &Place) -> Found {
     }
 }
 
+pub(super) fn data_set_at(bytes: &[u8], at: usize) -> DataSetId {
+    DataSetId(u128::from(u64_at(bytes, at)) | (u128::from(u64_at(bytes, at + 8)) << 64))
+}
+
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     let mut word = [0; 4];
     word.copy_from_slice(&bytes[at..at + 4]);

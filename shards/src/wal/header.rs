@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::error::{NEWER, RESTORE, Refusal};
-use super::frame::{DataSetId, Place, u32_at, u64_at};
+use super::frame::{DataSetId, Place, data_set_at, u32_at, u64_at};
 use crate::storage::{AlignedBuf, BLOCK_BYTES};
 use crate::types::ShardId;
 
@@ -71,9 +71,7 @@ impl SegmentHeader {
             return HeaderCopy::OtherVersion(version);
         }
         HeaderCopy::Whole(Self {
-            data_set: DataSetId(
-                u128::from(u64_at(copy, 16)) | (u128::from(u64_at(copy, 24)) << 64),
-            ),
+            data_set: data_set_at(copy, 16),
             shard: ShardId(u32_at(copy, 12) as u16),
             number: u32_at(copy, 32),
             epoch: u32_at(copy, 36),

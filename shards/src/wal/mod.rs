@@ -32,7 +32,7 @@ pub use frame::{
 };
 pub use header::{FORMAT_VERSION, SegmentHeader};
 pub use log::{Durability, Log, LogPosition, LogSettings};
-pub use manifest::{Manifest, find_manifest, open_data_set, read_manifest};
+pub use manifest::{Founding, Manifest, find_manifest, open_data_set, read_manifest};
 pub use recovery::{Recovered, recover};
 pub use scan::{Ending, Progress, Scan, TornTail, Visitor, scan, scan_live};
 pub use segment::{
