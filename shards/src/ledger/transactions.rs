@@ -28,6 +28,15 @@ const WINDOWS: i64 = 8;
 /// Small tables per window, for the reason that `Index` has.
 const TABLES: usize = 16_384;
 
+impl MemoryEntry {
+    /// An idempotency window whose parts span as much as in the memory that this is of.
+    #[must_use]
+    pub fn idempotency_window(&self) -> Duration {
+        let window_ms = self.span_ms.saturating_mul(WINDOWS);
+        Duration::from_millis(window_ms.unsigned_abs())
+    }
+}
+
 /// What kind of operation a transaction id belongs to; one id may be used once per kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -303,6 +303,7 @@ fn debris_behind_the_last_frame_is_cut() {
 #[test]
 fn frames_of_an_earlier_epoch_are_debris() {
     let place = |epoch| Place {
+        file: FileKind::Segment,
         data_set: DATA_SET,
         shard: SHARD,
         segment: 1,
