@@ -12,8 +12,9 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 /// 16,384 tables: at 10 million entries each holds some 600, and rehashing that many
 /// takes tens of microseconds, most of them cache misses on the keys. With 1,024 of
 /// them the worst insert took 6 ms of CPU time (`purser-bench insert`). Empty, all
-/// tables together take half a megabyte.
-const TABLES: usize = 16_384;
+/// tables together take half a megabyte. Unit tests make thousands of ledgers with
+/// little in them.
+const TABLES: usize = if cfg!(test) { 64 } else { 16_384 };
 
 /// From a key to a position in a [`Slab`].
 pub(super) struct Index {
