@@ -78,6 +78,8 @@ pub struct Setup {
     pub log_level: &'static str,
     pub shutdown_timeout: &'static str,
     pub segment_bytes: u64,
+    /// Lines for the table `[log]`.
+    pub log: &'static str,
     /// Lines for the table `[limits]`.
     pub limits: &'static str,
 }
@@ -90,6 +92,7 @@ impl Default for Setup {
             log_level: "info",
             shutdown_timeout: "10s",
             segment_bytes: 1 << 20,
+            log: "",
             limits: "",
         }
     }
@@ -118,6 +121,7 @@ impl Setup {
             log_level,
             shutdown_timeout,
             segment_bytes,
+            log,
             limits,
         } = self;
         let data_dir = home.join("data");
@@ -135,6 +139,7 @@ admin = "127.0.0.1:0"
 
 [log]
 segment_bytes = {segment_bytes}
+{log}
 
 [admin]
 token = "{ADMIN_TOKEN}"
