@@ -5,12 +5,21 @@ use std::time::Duration;
 use anyhow::Context;
 use shards::ledger::{Command, LedgerSettings};
 use shards::types::{AccountId, Amount, CountryCode, Currency, TransactionId};
+use shards::wal::Founding;
 
 /// The ledger's settings as the server has them unless configured.
 pub(crate) const LEDGER: LedgerSettings = LedgerSettings {
     idempotency_window: Duration::from_secs(72 * 3_600),
     digest_secret: [0x5EED, 0xFEED],
 };
+
+/// A data set of its own for each measurement, with the ledger's key.
+pub(crate) fn founding() -> anyhow::Result<Founding> {
+    Ok(Founding {
+        digest_secret: LEDGER.digest_secret,
+        ..Founding::random()?
+    })
+}
 
 /// As `purser.toml` has it unless configured.
 pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;

@@ -515,6 +515,8 @@ fn a_damaged_checkpoint_says_that_the_one_before_leads_to_the_same() {
             "Checkpoint 2 and"
         };
         assert!(refusal.advice.contains(from), "{refusal}");
+        let told = verify(&disk).unwrap_err().to_string();
+        assert!(told.contains(from), "{told}");
         disk.remove(&path).unwrap();
         books.live(&disk, LIFE).unwrap();
         // And once more, from what the next fold made of it.
@@ -523,6 +525,15 @@ fn a_damaged_checkpoint_says_that_the_one_before_leads_to_the_same() {
         // With that one gone, too, there is no way back but a backup.
     }
     let (disk, _) = folded(3);
+    let older = FileKind::Checkpoint.path(SHARD, inventory(&disk).checkpoints[0]);
+    let whole = disk.contents(&older).unwrap();
+    disk.set_contents(&older, &whole[..4_096]);
+    assert!(
+        refusal(&disk).is_none(),
+        "a start does without the older one"
+    );
+    let told = verify(&disk).unwrap_err().to_string();
+    assert!(told.contains("does without this one"), "{told}");
     for number in inventory(&disk).checkpoints {
         disk.remove(&FileKind::Checkpoint.path(SHARD, number))
             .unwrap();
