@@ -14,7 +14,8 @@ use super::inventory::Inventory;
 use super::log::LogPosition;
 use super::manifest::Manifest;
 use super::scan::{Progress, Visitor};
-use super::sealed::{Sealed, SealedHeader, SealedId, SealedWriter, WholeFile, remove_temporary};
+use super::sealed::{Sealed, SealedHeader, SealedId};
+use super::sealed_writer::{SealedWriter, WholeFile, remove_temporary};
 use crate::failpoint::{self, Window};
 use crate::ledger::{Entry, Ledger};
 use crate::storage::Storage;
@@ -160,7 +161,7 @@ pub(super) fn write_checkpoint<'a>(
             }
             Ok(())
         })?;
-        Ok(writer.finish(header, pace)?)
+        writer.finish(header, pace)
     };
     write().inspect_err(|_| remove_temporary(storage, id))
 }

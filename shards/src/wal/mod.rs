@@ -26,6 +26,7 @@ mod rebuild;
 mod recovery;
 mod scan;
 mod sealed;
+mod sealed_writer;
 mod segment;
 mod verdict;
 mod window;

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 mod fold;
+mod fold_damage;
 mod golden;
 mod live;
 mod sequences;
