@@ -23,7 +23,7 @@ use shards::failpoint;
 use shards::ledger::LedgerSettings;
 use shards::runtime::{Cluster, ClusterSettings, Event, FlushPlace, ShardHandle, StartError};
 use shards::storage::{Caching, DirectDisk, DirectoryLock};
-use shards::wal::{self, DataSet, DataSetId, OpenError};
+use shards::wal::{self, DataSet, Founding, OpenError};
 
 use crate::admin::{AdminServer, AdminState, AdminThread, AdminToken, Readiness};
 use crate::cli::ServeOptions;
@@ -253,7 +253,7 @@ fn open_data(config: &Config, shards: u16) -> anyhow::Result<DataSet> {
         segment_bytes: config.log.segment_bytes,
         durability,
     };
-    let new = DataSetId::random().context("the system's random source failed")?;
+    let new = Founding::random().context("the system's random source failed")?;
     Ok(DataSet::open(Arc::new(disk), shards, settings, new)?)
 }
 
@@ -263,14 +263,6 @@ fn start_cluster(
     data: &DataSet,
     parts: ServeParts,
 ) -> anyhow::Result<Cluster> {
-    let mut secret = [0; 16];
-    getrandom::fill(&mut secret).context("the system's random source failed")?;
-    let (low, high) = secret.split_at(8);
-    let key = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .fold(0, |key, &byte| key << 8 | u64::from(byte))
-    };
     let settings = ClusterSettings {
         flush_place: FlushPlace::Auto,
         pin_to_cpus: if placement.pin {
@@ -280,7 +272,7 @@ fn start_cluster(
         },
         ledger: LedgerSettings {
             idempotency_window: config.ledger.idempotency_window,
-            digest_secret: [key(low), key(high)],
+            digest_secret: data.manifest().digest_secret,
         },
     };
     Ok(Cluster::start(&settings, data, move |handle| {

@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use shards::runtime::{Cluster, ClusterSettings, Event, FlushPlace};
 use shards::storage::{AlignedBuf, BLOCK_BYTES, Caching, DirectDisk, Storage};
-use shards::wal::{DataSet, DataSetId, Durability, LogSettings};
+use shards::wal::{DataSet, Durability, Founding, LogSettings};
 
 use crate::histogram::Histogram;
 use crate::players::{LEDGER, SEGMENT_BYTES};
@@ -221,7 +221,7 @@ impl Options {
             segment_bytes: SEGMENT_BYTES,
             durability,
         };
-        let data = DataSet::open(Arc::new(disk), 1, log, DataSetId::random()?)?;
+        let data = DataSet::open(Arc::new(disk), 1, log, Founding::random()?)?;
         let settings = ClusterSettings {
             flush_place: FlushPlace::Auto,
             pin_to_cpus: Vec::new(),

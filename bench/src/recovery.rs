@@ -14,7 +14,7 @@ use clap::Args;
 use shards::ledger::{Command, Decision, Ledger, Posting};
 use shards::storage::{Caching, DirectDisk};
 use shards::types::{Lsn, ShardId, UnixMillis};
-use shards::wal::{Batch, DataSet, DataSetId, Durability, LogSettings, Progress};
+use shards::wal::{Batch, DataSet, Durability, Founding, LogSettings, Progress};
 
 use crate::players::{self, LEDGER, SEGMENT_BYTES};
 use crate::process::{self, CpuList};
@@ -64,7 +64,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         None => tempfile::tempdir(),
     }
     .context("make a temporary data directory")?;
-    let new = DataSetId::random()?;
+    let new = Founding::random()?;
     let open = |caching, durability| -> anyhow::Result<DataSet> {
         let disk = DirectDisk::open(directory.path(), caching)?;
         let settings = LogSettings {

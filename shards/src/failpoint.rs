@@ -26,17 +26,21 @@ pub enum Window {
     /// Recovery: after each posting that was applied, and after each step behind the
     /// last of them.
     MidRecovery,
+    /// Folding: after each piece of a checkpoint or its history, and after each step of
+    /// giving them their names and letting go of what they replace.
+    MidCheckpoint,
 }
 
 impl Window {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::AfterWrite,
         Self::AfterSync,
         Self::BeforeRename,
         Self::AfterRename,
         Self::SegmentRoll,
         Self::MidRecovery,
+        Self::MidCheckpoint,
     ];
 
     /// As it is written in the variable.
@@ -49,6 +53,7 @@ impl Window {
             Self::AfterRename => "after_rename",
             Self::SegmentRoll => "segment_roll",
             Self::MidRecovery => "mid_recovery",
+            Self::MidCheckpoint => "mid_checkpoint",
         }
     }
 }

@@ -13,7 +13,8 @@ use shards::runtime::{Cluster, ClusterSettings, Event, FlushPlace, ShardHandle, 
 use shards::storage::{Keep, MemoryDisk};
 use shards::types::{AccountId, Amount, CountryCode, Currency, ShardId, TransactionId};
 use shards::wal::{
-    DataSet, DataSetId, Durability, LogSettings, OpenError, SEGMENT_BYTES_MIN, segment_path,
+    DataSet, DataSetId, Durability, Founding, LogSettings, OpenError, SEGMENT_BYTES_MIN,
+    segment_path,
 };
 use shards::{Submit, Unavailable};
 
@@ -42,7 +43,11 @@ fn data_on(disk: &MemoryDisk, shards: u16) -> DataSet {
         segment_bytes: SEGMENT_BYTES_MIN,
         durability: Durability::Fsync,
     };
-    DataSet::open(Arc::new(disk.clone()), shards, settings, DataSetId(1)).unwrap()
+    let new = Founding {
+        data_set: DataSetId(1),
+        digest_secret: [1, 2],
+    };
+    DataSet::open(Arc::new(disk.clone()), shards, settings, new).unwrap()
 }
 
 fn account(number: usize) -> AccountId {

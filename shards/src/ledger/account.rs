@@ -1,7 +1,10 @@
 //! Accounts: who they are and what they hold.
 
 use super::index::{Index, Slab};
-use super::{AccountFacts, AccountStatus, Funds, books::BookIndex, session::SessionIndex};
+use super::{
+    AccountEntry, AccountFacts, AccountStatus, EntryMisfit, Funds, Ledger, books::BookIndex,
+    session::SessionIndex,
+};
 use crate::types::{AccountId, Balance, CountryCode, Currency, Lsn, SessionKey, UnixMillis};
 
 /// One account. A million of these are held per gigabyte or so: mind the size.
@@ -45,6 +48,47 @@ impl Account {
             live_session,
         }
     }
+
+    pub(super) fn entry(&self) -> AccountEntry {
+        AccountEntry {
+            id: self.id.clone(),
+            currency: self.currency,
+            country: self.country,
+            status: self.status,
+            balance: self.balance,
+            created_at: self.created_at,
+            open_rounds: self.open_rounds,
+        }
+    }
+}
+
+impl Ledger {
+    /// Adds an account from a checkpoint, still without its sessions.
+    pub(super) fn restore_account(
+        &mut self,
+        entry: AccountEntry,
+    ) -> Result<(AccountIndex, BookIndex), EntryMisfit> {
+        if self.accounts.find(&entry.id).is_some() {
+            return Err(EntryMisfit::Twice("account"));
+        }
+        let Some(book) = self.books.find(entry.id.domain(), entry.currency) else {
+            return Err(EntryMisfit::OutOfPlace("account without a book"));
+        };
+        let at = self.accounts.insert(Account {
+            id: entry.id,
+            balance: entry.balance,
+            created_at: entry.created_at,
+            last_lsn: Lsn::NONE,
+            latest_session: None,
+            open_rounds: entry.open_rounds,
+            currency: entry.currency,
+            book,
+            country: entry.country,
+            status: entry.status,
+            sessions: 0,
+        });
+        Ok((at, book))
+    }
 }
 
 /// Position of an account in its shard; stable for the life of the process.
@@ -79,6 +123,11 @@ impl Accounts {
         let slab = &self.slab;
         self.by_id.insert(at, |at| &slab.get(at).id);
         at
+    }
+
+    /// All of them, in the order of their opening: none is ever taken out.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Account> {
+        self.slab.iter()
     }
 
     pub(super) fn len(&self) -> usize {

@@ -1,7 +1,7 @@
 //! The operator's books: what all players of a domain hold, and the house accounts
 //! that money came from or went to. For each domain and currency the sum is zero.
 
-use super::{HouseAccount, Movement, PlayerFunds};
+use super::{EntryMisfit, HouseAccount, Movement, PlayerFunds};
 use crate::types::Currency;
 
 /// The books of one domain in one currency on one shard, in minor units.
@@ -44,13 +44,19 @@ pub(super) type BookIndex = u16;
 pub(super) struct Books(Vec<Book>);
 
 impl Books {
-    /// The book of a domain and currency, opened if it is new.
-    pub(super) fn find_or_open(&mut self, domain: &str, currency: Currency) -> BookIndex {
-        let known = self
+    /// The book of a domain and currency, if there is one.
+    pub(super) fn find(&self, domain: &str, currency: Currency) -> Option<BookIndex> {
+        let at = self
             .0
             .iter()
-            .position(|book| book.domain == domain && book.currency == currency);
-        let at = known.unwrap_or_else(|| {
+            .position(|book| book.domain == domain && book.currency == currency)?;
+        // Configuration allows far fewer domains (65,536 brands of one operator).
+        Some(BookIndex::try_from(at).unwrap_or_else(|_| unreachable!("more than 2^16 books")))
+    }
+
+    /// The book of a domain and currency, opened if it is new.
+    pub(super) fn find_or_open(&mut self, domain: &str, currency: Currency) -> BookIndex {
+        self.find(domain, currency).unwrap_or_else(|| {
             self.0.push(Book {
                 domain: domain.to_owned(),
                 currency,
@@ -58,10 +64,21 @@ impl Books {
                 player_bonus: 0,
                 house: [0; HouseAccount::ALL.len()],
             });
-            self.0.len() - 1
-        });
-        // Configuration allows far fewer domains (65,536 brands of one operator).
-        BookIndex::try_from(at).unwrap_or_else(|_| unreachable!("more than 2^16 books"))
+            self.find(domain, currency)
+                .unwrap_or_else(|| unreachable!("just opened"))
+        })
+    }
+
+    /// Adds a book from a checkpoint.
+    pub(super) fn restore(&mut self, book: Book) -> Result<(), EntryMisfit> {
+        if self.find(&book.domain, book.currency).is_some() {
+            return Err(EntryMisfit::Twice("book"));
+        }
+        if self.0.len() > usize::from(BookIndex::MAX) {
+            return Err(EntryMisfit::Impossible("number of books"));
+        }
+        self.0.push(book);
+        Ok(())
     }
 
     pub(super) fn post(&mut self, at: BookIndex, movement: Movement) {

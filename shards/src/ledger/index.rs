@@ -114,6 +114,11 @@ impl<T> Slab<T> {
         self.free.push(at);
     }
 
+    /// All entries in the order of their positions, those that were released included.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.chunks.iter().flatten()
+    }
+
     pub(super) fn get(&self, at: u32) -> &T {
         &self.chunks[at as usize / CHUNK][at as usize % CHUNK]
     }

@@ -17,6 +17,7 @@ mod open;
 mod play;
 mod posting;
 mod session;
+mod snapshot;
 mod transactions;
 
 use std::time::Duration;
@@ -32,6 +33,10 @@ pub use command::{
 pub use posting::{Change, HouseAccount, Movement, PlayerFunds, Posting};
 pub use session::{SESSIONS_PER_ACCOUNT_MAX, SPENT_TOKENS_PER_SESSION_MAX};
 use session::{SessionIndex, Sessions};
+pub use snapshot::{
+    AccountEntry, Entry, EntryMisfit, MemoryEntry, Restoring, SessionEntry, SpentTokenEntry,
+    TransactionEntry,
+};
 use transactions::Transactions;
 
 use crate::types::{AccountId, Amount, Lsn, UnixMillis};
@@ -41,8 +46,8 @@ use crate::types::{AccountId, Amount, Lsn, UnixMillis};
 pub struct LedgerSettings {
     /// How long a transaction id is remembered.
     pub idempotency_window: Duration,
-    /// Keys the digests of transaction ids, so that nobody can aim for a collision.
-    /// Any value works; a process keeps one for its life.
+    /// Keys the digests of transaction ids, so that nobody can aim for a collision. The
+    /// manifest has it: checkpoints hold such digests.
     pub digest_secret: [u64; 2],
 }
 

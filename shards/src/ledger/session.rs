@@ -6,6 +6,7 @@
 
 use super::account::AccountIndex;
 use super::index::{Index, Slab};
+use super::{Entry, EntryMisfit, Ledger, SessionEntry, SpentTokenEntry};
 use crate::types::{CountryCode, SessionKey, UnixMillis};
 
 /// Sessions an account keeps: a player has a few devices and tabs, and platforms
@@ -82,6 +83,58 @@ impl Session {
             expires_at,
         });
     }
+
+    fn entry(&self) -> SessionEntry {
+        SessionEntry {
+            key: self.key,
+            country: self.country,
+            created_at: self.created_at,
+            logout_at: self.logout_at,
+            logged_out: self.logged_out,
+        }
+    }
+
+    /// Remembers a spent token from a checkpoint, in the order in which they were spent.
+    pub(super) fn restore_spent(&mut self, token: &SpentTokenEntry) -> Result<(), EntryMisfit> {
+        let spent = self.spent.get_or_insert_default();
+        if spent.len() == SPENT_TOKENS_PER_SESSION_MAX {
+            return Err(EntryMisfit::Impossible("number of spent tokens"));
+        }
+        spent.push(SpentToken {
+            issued_at: token.issued_at,
+            expires_at: token.expires_at,
+        });
+        Ok(())
+    }
+}
+
+impl Ledger {
+    /// Adds a session from a checkpoint, newer than those that its account has.
+    pub(super) fn restore_session(
+        &mut self,
+        account: AccountIndex,
+        entry: &SessionEntry,
+    ) -> Result<SessionIndex, EntryMisfit> {
+        if self.sessions.is_known(entry.key) {
+            return Err(EntryMisfit::Twice("session"));
+        }
+        let owner = self.accounts.get_mut(account);
+        if owner.sessions == SESSIONS_PER_ACCOUNT_MAX {
+            return Err(EntryMisfit::Impossible("number of sessions"));
+        }
+        let at = self.sessions.insert(NewSession {
+            key: entry.key,
+            account,
+            country: entry.country,
+            created_at: entry.created_at,
+            logout_at: entry.logout_at,
+            older: owner.latest_session,
+        });
+        self.sessions.get_mut(at).logged_out = entry.logged_out;
+        owner.latest_session = Some(at);
+        owner.sessions += 1;
+        Ok(at)
+    }
 }
 
 /// All sessions of a shard.
@@ -152,6 +205,26 @@ impl Sessions {
             }
             at = oldest;
         }
+    }
+
+    /// The list that starts at `newest`, from the oldest on.
+    pub(super) fn entries<E>(
+        &self,
+        newest: Option<SessionIndex>,
+        each: &mut dyn FnMut(Entry) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let older = |at: &SessionIndex| self.get(*at).older;
+        let list: Vec<_> = std::iter::successors(newest, older).collect();
+        for session in list.into_iter().rev().map(|at| self.get(at)) {
+            each(Entry::Session(session.entry()))?;
+            for token in session.spent.iter().flat_map(|spent| spent.iter()) {
+                each(Entry::SpentToken(SpentTokenEntry {
+                    issued_at: token.issued_at,
+                    expires_at: token.expires_at,
+                }))?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn len(&self) -> usize {

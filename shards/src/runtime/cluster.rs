@@ -157,6 +157,9 @@ impl Cluster {
     /// # Errors
     /// A thread or an executor could not be created, or a log is refused; what was
     /// started is stopped, and nothing was served.
+    ///
+    /// # Panics
+    /// When the ledger is to digest with another key than the data set's.
     pub fn start<F, Fut>(
         settings: &ClusterSettings,
         data: &DataSet,
@@ -167,6 +170,8 @@ impl Cluster {
         Fut: Future<Output = ()> + 'static,
     {
         let slot_map = data.manifest().slot_map;
+        // Digests of another key would find nothing that a checkpoint remembers.
+        assert!(settings.ledger.digest_secret == data.manifest().digest_secret);
         let shards = slot_map.shards();
         let shared = Arc::new(Shared {
             mesh: Mesh::new(shards),

@@ -12,7 +12,7 @@ use crate::shard::Shard;
 use crate::storage::Keep;
 use crate::types::{Lsn, ShardId, TransactionId};
 use crate::wal::{
-    DataSet, DataSetId, Durability, LogSettings, OpenError, Progress, SEGMENT_BYTES_MIN,
+    DataSet, DataSetId, Durability, Founding, LogSettings, OpenError, Progress, SEGMENT_BYTES_MIN,
 };
 
 /// How far ahead a disk is told to fail, in operations: within the next batches.
@@ -182,8 +182,12 @@ impl World {
             }
         }
         let shards = self.slot_map.shards();
-        let id = DataSetId(u128::from(self.settings.digest_secret[0]) + 1);
-        match DataSet::open(self.storage.clone(), shards, SETTINGS, id) {
+        let digest_secret = self.settings.digest_secret;
+        let new = Founding {
+            data_set: DataSetId(u128::from(digest_secret[0]) + 1),
+            digest_secret,
+        };
+        match DataSet::open(self.storage.clone(), shards, SETTINGS, new) {
             Ok(data) => self.data = Some(data),
             Err(error) => return self.start_failed(&error),
         }

@@ -27,12 +27,7 @@ impl Batch {
     /// When `lsn` is not the position after the last one of this batch.
     pub fn push(&mut self, lsn: Lsn, posting: &Posting) {
         assert!(self.is_empty() || lsn == self.last_lsn.next());
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(&[0; LENGTH_BYTES]);
-        encode(posting, &mut self.bytes);
-        assert!(self.bytes.len() - start <= RECORD_BYTES_MAX);
-        let length = (self.bytes.len() - start - LENGTH_BYTES) as u32;
-        self.bytes[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+        put_record(&mut self.bytes, |out| encode(posting, out));
         self.postings += 1;
         self.last_lsn = lsn;
     }
@@ -66,6 +61,16 @@ impl Batch {
         self.bytes.clear();
         self.postings = 0;
     }
+}
+
+/// Appends a record, and its length before it.
+pub(super) fn put_record(out: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; LENGTH_BYTES]);
+    encode(out);
+    assert!(out.len() - start <= RECORD_BYTES_MAX);
+    let length = (out.len() - start - LENGTH_BYTES) as u32;
+    out[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
 }
 
 /// The first record's posting and what stands behind it; `None` when the bytes end

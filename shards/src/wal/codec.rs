@@ -139,26 +139,24 @@ pub fn decode(bytes: &[u8]) -> Result<Posting, DecodeError> {
         },
         unknown => return Err(DecodeError::UnknownKind(unknown)),
     };
-    match reader.rest.len() {
-        0 => Ok(Posting {
-            at,
-            account,
-            change,
-            balance_after,
-        }),
-        left => Err(DecodeError::Long(left)),
-    }
+    reader.end()?;
+    Ok(Posting {
+        at,
+        account,
+        change,
+        balance_after,
+    })
 }
 
-fn put_i64(out: &mut Vec<u8>, value: i64) {
+pub(super) fn put_i64(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-fn put_key(out: &mut Vec<u8>, key: SessionKey) {
+pub(super) fn put_key(out: &mut Vec<u8>, key: SessionKey) {
     out.extend_from_slice(&key.bits().to_le_bytes());
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
     // 50 UTF-16 code units are at most 150 bytes.
     let Ok(len) = u8::try_from(text.len()) else {
         unreachable!("an id longer than its type")
@@ -167,12 +165,13 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-struct Reader<'a> {
-    rest: &'a [u8],
+/// Takes fields off the front of some bytes.
+pub(super) struct Reader<'a> {
+    pub(super) rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    fn bytes(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
+    pub(super) fn bytes(&mut self, count: usize) -> Result<&'a [u8], DecodeError> {
         let (bytes, rest) = self
             .rest
             .split_at_checked(count)
@@ -181,17 +180,25 @@ impl<'a> Reader<'a> {
         Ok(bytes)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let (bytes, rest) = self.rest.split_first_chunk().ok_or(DecodeError::Short)?;
         self.rest = rest;
         Ok(*bytes)
     }
 
-    fn u8(&mut self) -> Result<u8, DecodeError> {
+    pub(super) fn u8(&mut self) -> Result<u8, DecodeError> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    fn flag(&mut self) -> Result<bool, DecodeError> {
+    /// Nothing may be left.
+    pub(super) fn end(&self) -> Result<(), DecodeError> {
+        match self.rest.len() {
+            0 => Ok(()),
+            left => Err(DecodeError::Long(left)),
+        }
+    }
+
+    pub(super) fn flag(&mut self) -> Result<bool, DecodeError> {
         match self.u8()? {
             0 => Ok(false),
             1 => Ok(true),
@@ -199,41 +206,41 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn i64(&mut self) -> Result<i64, DecodeError> {
+    pub(super) fn i64(&mut self) -> Result<i64, DecodeError> {
         self.array().map(i64::from_le_bytes)
     }
 
-    fn amount(&mut self) -> Result<Amount, DecodeError> {
+    pub(super) fn amount(&mut self) -> Result<Amount, DecodeError> {
         Amount::from_minor(self.i64()?).ok_or(DecodeError::Invalid("amount"))
     }
 
-    fn balance(&mut self) -> Result<Balance, DecodeError> {
+    pub(super) fn balance(&mut self) -> Result<Balance, DecodeError> {
         Ok(Balance {
             cash: self.amount()?,
             bonus: self.amount()?,
         })
     }
 
-    fn key(&mut self) -> Result<SessionKey, DecodeError> {
+    pub(super) fn key(&mut self) -> Result<SessionKey, DecodeError> {
         self.array()
             .map(u128::from_le_bytes)
             .map(SessionKey::from_bits)
     }
 
-    fn str(&mut self, count: usize, what: &'static str) -> Result<&'a str, DecodeError> {
+    pub(super) fn str(&mut self, count: usize, what: &'static str) -> Result<&'a str, DecodeError> {
         std::str::from_utf8(self.bytes(count)?).map_err(|_| DecodeError::Invalid(what))
     }
 
-    fn text(&mut self) -> Result<&'a str, DecodeError> {
+    pub(super) fn text(&mut self) -> Result<&'a str, DecodeError> {
         let len = self.u8()?;
         self.str(usize::from(len), "text")
     }
 
-    fn currency(&mut self) -> Result<Currency, DecodeError> {
+    pub(super) fn currency(&mut self) -> Result<Currency, DecodeError> {
         Currency::parse(self.str(3, "currency")?).ok_or(DecodeError::Invalid("currency"))
     }
 
-    fn country(&mut self) -> Result<CountryCode, DecodeError> {
+    pub(super) fn country(&mut self) -> Result<CountryCode, DecodeError> {
         CountryCode::parse(self.str(2, "country")?).ok_or(DecodeError::Invalid("country"))
     }
 }

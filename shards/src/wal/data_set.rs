@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::error::OpenError;
 use super::frame::DataSetId;
 use super::log::{Durability, LogSettings};
-use super::manifest::{Manifest, open_data_set};
+use super::manifest::{Founding, Manifest, open_data_set};
 use super::recovery::{Recovered, recover};
 use super::scan::{Progress, Visitor};
 use super::segment::SEGMENT_BYTES_MIN;
@@ -29,20 +29,8 @@ impl std::fmt::Debug for DataSet {
     }
 }
 
-impl DataSetId {
-    /// An id for a new data set.
-    ///
-    /// # Errors
-    /// The system's random source failed.
-    pub fn random() -> Result<Self, getrandom::Error> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)?;
-        Ok(Self(u128::from_le_bytes(bytes)))
-    }
-}
-
 impl DataSet {
-    /// Finds the data set in `storage`, or founds one with the id `new` if there is none.
+    /// Finds the data set in `storage`, or founds one as `new` says if there is none.
     ///
     /// # Errors
     /// As [`open_data_set`].
@@ -50,7 +38,7 @@ impl DataSet {
         storage: Arc<dyn Storage>,
         shards: u16,
         settings: LogSettings,
-        new: DataSetId,
+        new: Founding,
     ) -> Result<Self, OpenError> {
         let manifest = open_data_set(storage.as_ref(), shards, settings, new)?;
         Ok(Self {
@@ -71,7 +59,11 @@ impl DataSet {
             segment_bytes: 64 * SEGMENT_BYTES_MIN,
             durability: Durability::Fsync,
         };
-        let opened = Self::open(Arc::new(disk.clone()), shards, settings, DataSetId(1))?;
+        let new = Founding {
+            data_set: DataSetId(1),
+            digest_secret: [1, 2],
+        };
+        let opened = Self::open(Arc::new(disk.clone()), shards, settings, new)?;
         Ok((opened, disk))
     }
 

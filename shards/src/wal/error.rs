@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::storage::is_no_room;
 use crate::types::ShardId;
 
 /// Stored data that is not what it must be. Nothing was changed.
@@ -69,6 +70,31 @@ pub enum OpenError {
 impl From<Refusal> for OpenError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(Box::new(refusal))
+    }
+}
+
+/// Why there is no new checkpoint. What was there is there still.
+#[derive(Debug, thiserror::Error)]
+pub enum FoldError {
+    /// The data is damaged, or something could not be written.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It was told to stop.
+    #[error("the fold was stopped")]
+    Stopped,
+}
+
+impl FoldError {
+    /// Whether there was no room: that passes.
+    #[must_use]
+    pub fn is_no_room(&self) -> bool {
+        matches!(self, Self::Open(OpenError::Io { source, .. }) if is_no_room(source))
+    }
+}
+
+impl From<Refusal> for FoldError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Open(refusal.into())
     }
 }
 

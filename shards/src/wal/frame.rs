@@ -42,9 +42,23 @@ pub const RECORD_VERSION: u8 = 1;
 
 const CHECKSUM: std::ops::Range<usize> = 40..48;
 
+/// What kind of file a frame stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FileKind {
+    /// A segment of the log.
+    Segment = 0,
+    /// A checkpoint.
+    Checkpoint = 1,
+    /// Postings that were folded into one.
+    History = 2,
+}
+
 /// Where a frame stands. A frame is valid at one place only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
+    /// In what.
+    pub file: FileKind,
     /// Whose log.
     pub data_set: DataSetId,
     /// Which of its logs.
@@ -66,7 +80,7 @@ impl Place {
         bytes[18..22].copy_from_slice(&self.segment.to_le_bytes());
         bytes[22..26].copy_from_slice(&self.epoch.to_le_bytes());
         bytes[26..].copy_from_slice(&self.offset.to_le_bytes());
-        xxh3_64_with_seed(&bytes, 0)
+        xxh3_64_with_seed(&bytes, self.file as u64)
     }
 }
 
@@ -78,13 +92,19 @@ impl Chain {
     /// What the first frame of a log is chained to.
     #[must_use]
     pub fn origin(data_set: DataSetId, shard: ShardId) -> Self {
-        let place = Place {
+        Self::at(&Place {
+            file: FileKind::Segment,
             data_set,
             shard,
             segment: 0,
             epoch: 0,
             offset: 0,
-        };
+        })
+    }
+
+    /// What the first frame is chained to of a file that is chained to no other.
+    #[must_use]
+    pub fn at(place: &Place) -> Self {
         Self(place.seed())
     }
 }
@@ -223,6 +243,10 @@ pub(super) fn decode_frame(frame: &[u8], place: &Place) -> Found {
     }
 }
 
+pub(super) fn data_set_at(bytes: &[u8], at: usize) -> DataSetId {
+    DataSetId(u128::from(u64_at(bytes, at)) | (u128::from(u64_at(bytes, at + 8)) << 64))
+}
+
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     let mut word = [0; 4];
     word.copy_from_slice(&bytes[at..at + 4]);
@@ -240,6 +264,7 @@ mod tests {
     use super::*;
 
     const PLACE: Place = Place {
+        file: FileKind::Segment,
         data_set: DataSetId(7),
         shard: ShardId(1),
         segment: 2,
@@ -280,6 +305,10 @@ mod tests {
                 ..PLACE
             },
             Place { epoch: 4, ..PLACE },
+            Place {
+                file: FileKind::History,
+                ..PLACE
+            },
             Place {
                 offset: 8_192,
                 ..PLACE

@@ -1,9 +1,9 @@
-//! The header of a segment: what the file is, twice in its first block.
+//! Headers: what a file is, twice in its first block.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::error::{NEWER, RESTORE, Refusal};
-use super::frame::{DataSetId, Place, u32_at, u64_at};
+use super::frame::{DataSetId, FileKind, Place, data_set_at, u32_at, u64_at};
 use crate::storage::{AlignedBuf, BLOCK_BYTES};
 use crate::types::ShardId;
 
@@ -36,6 +36,7 @@ impl SegmentHeader {
     #[must_use]
     pub fn place(&self, offset: u64) -> Place {
         Place {
+            file: FileKind::Segment,
             data_set: self.data_set,
             shard: self.shard,
             segment: self.number,
@@ -43,42 +44,25 @@ impl SegmentHeader {
             offset,
         }
     }
+}
+
+/// A header that stands twice in the first block of its file.
+pub(super) trait BlockHeader: Copy {
+    /// In words.
+    const WHAT: &'static str;
+
+    /// Writes the fields to the front of a copy, which is zero.
+    fn put(&self, copy: &mut [u8]);
+
+    /// Reads a copy.
+    fn decode_copy(copy: &[u8]) -> HeaderCopy<Self>;
 
     /// The header block.
-    #[must_use]
-    pub fn encode(&self) -> AlignedBuf {
+    fn encode(&self) -> AlignedBuf {
         let mut block = AlignedBuf::zeroed(BLOCK_BYTES);
-        let copy = &mut block[..HEADER_BYTES];
-        copy[..8].copy_from_slice(&MAGIC);
-        copy[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
-        copy[12..14].copy_from_slice(&self.shard.0.to_le_bytes());
-        copy[16..32].copy_from_slice(&self.data_set.0.to_le_bytes());
-        copy[32..36].copy_from_slice(&self.number.to_le_bytes());
-        copy[36..40].copy_from_slice(&self.epoch.to_le_bytes());
-        copy[40..48].copy_from_slice(&self.bytes.to_le_bytes());
-        let checksum = xxh3_64_with_seed(&copy[..48], 0);
-        copy[48..].copy_from_slice(&checksum.to_le_bytes());
+        self.put(&mut block[..COPY_BYTES]);
         block.copy_within(..COPY_BYTES, COPY_BYTES);
         block
-    }
-
-    fn decode_copy(copy: &[u8]) -> HeaderCopy {
-        if copy[..8] != MAGIC || xxh3_64_with_seed(&copy[..48], 0) != u64_at(copy, 48) {
-            return HeaderCopy::Damaged;
-        }
-        let version = u32_at(copy, 8);
-        if version != FORMAT_VERSION {
-            return HeaderCopy::OtherVersion(version);
-        }
-        HeaderCopy::Whole(Self {
-            data_set: DataSetId(
-                u128::from(u64_at(copy, 16)) | (u128::from(u64_at(copy, 24)) << 64),
-            ),
-            shard: ShardId(u32_at(copy, 12) as u16),
-            number: u32_at(copy, 32),
-            epoch: u32_at(copy, 36),
-            bytes: u64_at(copy, 40),
-        })
     }
 
     /// Reads a header block of `file`. Both copies must be whole and the rest zero:
@@ -86,11 +70,11 @@ impl SegmentHeader {
     ///
     /// # Errors
     /// A [`Refusal`] that names the copy to restore from, if there is one.
-    pub fn decode(block: &[u8], file: &str) -> Result<Self, Refusal> {
+    fn decode(block: &[u8], file: &str) -> Result<Self, Refusal> {
         let refuse = |offset, found: String, advice: String| Refusal {
             file: file.to_owned(),
             offset,
-            expected: format!("a segment header of format version {FORMAT_VERSION}"),
+            expected: format!("{} of format version {FORMAT_VERSION}", Self::WHAT),
             found,
             advice,
         };
@@ -138,11 +122,45 @@ impl SegmentHeader {
     }
 }
 
+/// What a copy of a header is.
 #[derive(Clone, Copy)]
-enum HeaderCopy {
-    Whole(SegmentHeader),
+pub(super) enum HeaderCopy<H> {
+    Whole(H),
     OtherVersion(u32),
     Damaged,
+}
+
+impl BlockHeader for SegmentHeader {
+    const WHAT: &'static str = "a segment header";
+
+    fn put(&self, copy: &mut [u8]) {
+        copy[..8].copy_from_slice(&MAGIC);
+        copy[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+        copy[12..14].copy_from_slice(&self.shard.0.to_le_bytes());
+        copy[16..32].copy_from_slice(&self.data_set.0.to_le_bytes());
+        copy[32..36].copy_from_slice(&self.number.to_le_bytes());
+        copy[36..40].copy_from_slice(&self.epoch.to_le_bytes());
+        copy[40..48].copy_from_slice(&self.bytes.to_le_bytes());
+        let checksum = xxh3_64_with_seed(&copy[..48], 0);
+        copy[48..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
+    }
+
+    fn decode_copy(copy: &[u8]) -> HeaderCopy<Self> {
+        if copy[..8] != MAGIC || xxh3_64_with_seed(&copy[..48], 0) != u64_at(copy, 48) {
+            return HeaderCopy::Damaged;
+        }
+        let version = u32_at(copy, 8);
+        if version != FORMAT_VERSION {
+            return HeaderCopy::OtherVersion(version);
+        }
+        HeaderCopy::Whole(Self {
+            data_set: data_set_at(copy, 16),
+            shard: ShardId(u32_at(copy, 12) as u16),
+            number: u32_at(copy, 32),
+            epoch: u32_at(copy, 36),
+            bytes: u64_at(copy, 40),
+        })
+    }
 }
 
 /// What to do when one of two copies is damaged.

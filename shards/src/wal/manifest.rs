@@ -9,7 +9,7 @@ use std::io;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::error::{NEWER, OpenError, READ_ERROR, RESTORE, Refusal};
-use super::frame::{DataSetId, u32_at, u64_at};
+use super::frame::{DataSetId, data_set_at, u32_at, u64_at};
 use super::header::{FORMAT_VERSION, restore_copy};
 use super::log::LogSettings;
 use super::segment::{FIRST_FRAME_OFFSET, SegmentOrder, shard_directory};
@@ -23,8 +23,35 @@ use crate::types::{ShardId, Slot};
 pub struct Manifest {
     /// Which data set.
     pub data_set: DataSetId,
+    /// Keys the digests of transaction ids. Checkpoints hold such digests, so the key
+    /// lives with the data, and outlives the data-set id when the data is laid out anew.
+    pub digest_secret: [u64; 2],
     /// Who owns which slot, and so how many shards there are.
     pub slot_map: SlotMap,
+}
+
+/// What a data set that is founded is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Founding {
+    /// Its id.
+    pub data_set: DataSetId,
+    /// The key of its digests of transaction ids.
+    pub digest_secret: [u64; 2],
+}
+
+impl Founding {
+    /// 256 random bits.
+    ///
+    /// # Errors
+    /// The system's random source failed.
+    pub fn random() -> Result<Self, getrandom::Error> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes)?;
+        Ok(Self {
+            data_set: data_set_at(&bytes, 0),
+            digest_secret: [u64_at(&bytes, 16), u64_at(&bytes, 24)],
+        })
+    }
 }
 
 const MANIFEST: &str = "manifest";
@@ -32,6 +59,7 @@ const MANIFEST_TEMPORARY: &str = "manifest.tmp";
 
 const MAGIC: [u8; 8] = *b"PURSERMF";
 const CHECKSUM: std::ops::Range<usize> = 32..40;
+const SECRET_OFFSET: usize = 40;
 const SLOTS_OFFSET: usize = 64;
 
 /// One of the two copies: the fields, two bytes per slot, zeroes to the next block.
@@ -47,6 +75,13 @@ impl Manifest {
         copy[8..12].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
         copy[12..14].copy_from_slice(&self.slot_map.shards().to_le_bytes());
         copy[16..32].copy_from_slice(&self.data_set.0.to_le_bytes());
+        for (half, at) in self
+            .digest_secret
+            .iter()
+            .zip([SECRET_OFFSET, SECRET_OFFSET + 8])
+        {
+            copy[at..at + 8].copy_from_slice(&half.to_le_bytes());
+        }
         for slot in 0..Slot::COUNT {
             let owner = self.slot_map.owner(Slot::from_low_bits(slot));
             let at = SLOTS_OFFSET + 2 * usize::from(slot);
@@ -68,9 +103,8 @@ impl Manifest {
             return ManifestCopy::Other(format!("format version {version}"));
         }
         let manifest = Self {
-            data_set: DataSetId(
-                u128::from(u64_at(copy, 16)) | (u128::from(u64_at(copy, 24)) << 64),
-            ),
+            data_set: data_set_at(copy, 16),
+            digest_secret: [u64_at(copy, SECRET_OFFSET), u64_at(copy, SECRET_OFFSET + 8)],
             slot_map: SlotMap::even(shards),
         };
         if manifest.encode()[..COPY_BYTES] != *copy {
@@ -191,7 +225,7 @@ pub fn find_manifest(storage: &dyn Storage) -> Result<Option<Manifest>, OpenErro
     Ok(manifest)
 }
 
-/// Finds the data set of a directory, or founds one with the id `new`.
+/// Finds the data set of a directory, or founds one that is as `new` says.
 ///
 /// # Errors
 /// [`OpenError::OtherShardCount`] when the data is laid out for another number of
@@ -201,7 +235,7 @@ pub fn open_data_set(
     storage: &dyn Storage,
     shards: u16,
     settings: LogSettings,
-    new: DataSetId,
+    new: Founding,
 ) -> Result<Manifest, OpenError> {
     let manifest = match read_manifest(storage)? {
         Some(manifest) => manifest,
@@ -225,7 +259,10 @@ fn found(
     storage: &dyn Storage,
     shards: u16,
     settings: LogSettings,
-    data_set: DataSetId,
+    Founding {
+        data_set,
+        digest_secret,
+    }: Founding,
 ) -> Result<Manifest, OpenError> {
     remove_unborn(storage)?;
     for shard in (0..shards).map(ShardId) {
@@ -245,6 +282,7 @@ fn found(
     }
     let manifest = Manifest {
         data_set,
+        digest_secret,
         slot_map: SlotMap::even(shards),
     };
     write(storage, &manifest).map_err(|source| io_error(storage, "write", MANIFEST, source))?;
@@ -295,7 +333,9 @@ fn unborn_files(storage: &dyn Storage) -> Result<Vec<(String, bool)>, OpenError>
     let mut files = Vec::new();
     for directory in list("")?.iter().filter(|name| name.starts_with("shard-")) {
         for name in list(directory)? {
-            let holds_log = name.ends_with(".seg") || name.ends_with(".ckpt");
+            let holds_log = [".seg", ".ckpt", ".past"]
+                .iter()
+                .any(|suffix| name.ends_with(suffix));
             files.push((format!("{directory}/{name}"), holds_log));
         }
     }

@@ -9,32 +9,48 @@
 //! `docs/internals/wal-format.md` has every byte, `docs/internals/recovery.md` the rules.
 
 mod batch;
+mod checkpoint;
 mod codec;
 mod data_set;
+mod derive;
+mod entry_codec;
 mod error;
+mod fold;
 mod frame;
 mod header;
+mod history;
+mod inventory;
 mod log;
 mod manifest;
+mod rebuild;
 mod recovery;
 mod scan;
+mod sealed;
 mod segment;
 mod verdict;
 mod window;
 
 pub use batch::{Batch, RECORD_BYTES_MAX};
+pub use checkpoint::read_checkpoint;
 pub use codec::{DecodeError, decode, encode};
 pub use data_set::DataSet;
-pub use error::{LogError, OpenError, Refusal};
+pub use derive::{Derived, derive};
+pub use entry_codec::{decode_entry, encode_entry};
+pub use error::{FoldError, LogError, OpenError, Refusal};
+pub use fold::{FoldSettings, Folded, fold};
 pub use frame::{
-    Chain, DataSetId, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHeader, FrameKind, Place,
+    Chain, DataSetId, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FileKind, FrameHeader, FrameKind, Place,
     RECORD_VERSION,
 };
 pub use header::{FORMAT_VERSION, SegmentHeader};
+pub use history::read_history;
+pub use inventory::Inventory;
 pub use log::{Durability, Log, LogPosition, LogSettings};
-pub use manifest::{Manifest, find_manifest, open_data_set, read_manifest};
+pub use manifest::{Founding, Manifest, find_manifest, open_data_set, read_manifest};
+pub use rebuild::Rebuild;
 pub use recovery::{Recovered, recover};
-pub use scan::{Ending, Progress, Scan, TornTail, Visitor, scan, scan_live};
+pub use scan::{Ending, Progress, Reading, Scan, TornTail, Visitor, scan};
+pub use sealed::{LogAge, SealedHeader};
 pub use segment::{
     FIRST_FRAME_OFFSET, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Segment, SegmentOrder,
     is_segment_size, release_segment, segment_path, shard_directory,

@@ -1,16 +1,20 @@
 //! From a directory after a crash to a log that goes on.
 //!
-//! Recovery applies postings and decides nothing. It reads a shard's log to its end; a
+//! Recovery applies postings and decides nothing. It reads a shard's newest checkpoint, and
+//! the log behind it to its end; a checkpoint that is damaged is refused, and a
 //! log that is refused is left untouched. Otherwise what a crash left unfinished is
 //! overwritten with zeroes, and everything that was read is made durable (a killed
 //! process may have left it on its way), before the log is handed out.
 
+use super::checkpoint::begin;
 use super::error::OpenError;
 use super::frame::FrameKind;
-use super::log::{Log, LogPosition, LogSettings};
+use super::inventory::Inventory;
+use super::log::{Log, LogSettings};
 use super::manifest::Manifest;
 use super::scan::{Access, Ending, Progress, Scan, Scanner, TornTail, Visitor};
-use super::segment::{TEMPORARY_SUFFIX, shard_directory, zero};
+use super::sealed::SealedHeader;
+use super::segment::{shard_directory, zero};
 use crate::failpoint::{self, Window};
 use crate::storage::Storage;
 use crate::types::ShardId;
@@ -24,13 +28,16 @@ pub struct Recovered {
     pub torn_tail: Option<TornTail>,
     /// Whether the process before ended in good order.
     pub clean_shutdown: bool,
-    /// How many postings were read.
+    /// The checkpoint that it began with.
+    pub checkpoint: Option<SealedHeader>,
+    /// How many postings were read behind that.
     pub postings: u64,
     /// From how many frames.
     pub frames: u64,
 }
 
-/// Reads a shard's log, hands every posting to `visitor`, and makes the log ready.
+/// Reads a shard's newest checkpoint and the log behind it, hands every entry and posting
+/// to `visitor`, and makes the log ready.
 ///
 /// # Errors
 /// [`OpenError::Refused`] when the log does not end as a crash may end it;
@@ -43,9 +50,10 @@ pub fn recover(
     progress: &Progress,
     visitor: &mut dyn Visitor,
 ) -> Result<Recovered, OpenError> {
-    let start = LogPosition::origin(manifest.data_set, shard);
-    let scan =
-        Scanner::new(storage, manifest, shard, Access::Write, progress).run(start, visitor)?;
+    let inventory = Inventory::of(storage, shard)?;
+    let start = begin(storage, manifest, shard, &inventory, progress, visitor)?;
+    let scan = Scanner::new(storage, manifest, shard, Access::Write, progress)
+        .run(start.position, visitor)?;
     let Scan {
         position,
         ending,
@@ -53,9 +61,10 @@ pub fn recover(
         frames,
         postings,
         mut segments,
+        ..
     } = scan;
     failpoint::pass(Window::MidRecovery);
-    remove_leftovers(storage, shard)?;
+    remove_leftovers(storage, shard, &inventory)?;
     failpoint::pass(Window::MidRecovery);
     let Some(mut active) = segments.pop_front() else {
         unreachable!("a log that was read ends in a segment")
@@ -85,29 +94,31 @@ pub fn recover(
         log: Log::resume(settings, active, position, sealed, segments),
         torn_tail,
         clean_shutdown: last_frame == Some(FrameKind::CleanShutdown),
+        checkpoint: start.checkpoint,
         postings,
         frames,
     })
 }
 
-/// Segments that were being made when the process ended.
-fn remove_leftovers(storage: &dyn Storage, shard: ShardId) -> Result<(), OpenError> {
+/// Files that were being made when the process ended.
+fn remove_leftovers(
+    storage: &dyn Storage,
+    shard: ShardId,
+    inventory: &Inventory,
+) -> Result<(), OpenError> {
     let directory = shard_directory(shard);
     let io_error = |action, file: &str, source| OpenError::Io {
         action,
         file: storage.display(file),
         source,
     };
-    let names = storage
-        .list(&directory)
-        .map_err(|source| io_error("list", &directory, source))?;
-    for name in names.iter().filter(|name| name.ends_with(TEMPORARY_SUFFIX)) {
+    for name in &inventory.temporary {
         let path = format!("{directory}/{name}");
         storage
             .remove(&path)
             .map_err(|source| io_error("remove", &path, source))?;
     }
-    // Also the names of segments that were made just before the end.
+    // Also the names of files that were made just before the end.
     storage
         .sync_directory(&directory)
         .map_err(|source| io_error("sync", &directory, source))

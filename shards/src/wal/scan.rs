@@ -12,33 +12,74 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::batch::split_record;
+use super::checkpoint::begin;
 use super::codec::decode;
 use super::error::{NEWER, OpenError, READ_ERROR, RESTORE, Refusal};
 use super::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, Place};
+use super::history::read_history;
+use super::inventory::Inventory;
 use super::log::LogPosition;
 use super::manifest::Manifest;
-use super::segment::{FIRST_FRAME_OFFSET, Segment, segment_number, segment_path, shard_directory};
+use super::sealed::SealedHeader;
+use super::segment::{FIRST_FRAME_OFFSET, Segment, segment_path};
 use super::verdict::{Behind, Reason, Stop, Verdict, judge};
-use super::window::{Read, Window};
-use crate::ledger::Posting;
+use super::window::Read;
+use crate::ledger::{Entry, Posting};
 use crate::storage::{BLOCK_BYTES, Storage};
 use crate::types::{Lsn, ShardId};
 
 /// What is done with the contents of a log.
 pub trait Visitor {
+    /// Every entry of the checkpoint that the reading begins with, in order.
+    ///
+    /// # Errors
+    /// What is wrong with it; the checkpoint is then refused.
+    fn entry(&mut self, entry: Entry) -> Result<(), String>;
+
+    /// That was the last entry of the checkpoint.
+    ///
+    /// # Errors
+    /// What is wrong with all of them together; the checkpoint is then refused.
+    fn restored(&mut self, header: &SealedHeader) -> Result<(), String>;
+
+    /// Every posting that is in the checkpoint and still kept, in order, if asked for.
+    ///
+    /// # Errors
+    /// What is wrong with it; the history is then refused.
+    fn past(&mut self, lsn: Lsn, posting: Posting) -> Result<(), String> {
+        let _ = (lsn, posting);
+        Ok(())
+    }
+
+    /// Files went away while they were read, because a server folded them: the reading
+    /// begins once more, and what came of it so far does not count.
+    fn again(&mut self);
+
     /// Every frame, in order.
     fn frame(&mut self, place: &Place, header: &FrameHeader) {
         let _ = (place, header);
     }
 
-    /// Every posting, in order.
+    /// Every posting behind the checkpoint, in order.
     ///
     /// # Errors
     /// What is wrong with it; the log is then refused.
     fn posting(&mut self, lsn: Lsn, posting: Posting) -> Result<(), String>;
 }
 
+/// For who reads a log that has no checkpoint.
 impl<F: FnMut(Lsn, Posting) -> Result<(), String>> Visitor for F {
+    fn entry(&mut self, _: Entry) -> Result<(), String> {
+        Err("an entry, where postings are all that is taken".to_owned())
+    }
+
+    fn restored(&mut self, _: &SealedHeader) -> Result<(), String> {
+        Err("a checkpoint, where postings are all that is taken".to_owned())
+    }
+
+    /// Without a checkpoint nothing is let go of.
+    fn again(&mut self) {}
+
     fn posting(&mut self, lsn: Lsn, posting: Posting) -> Result<(), String> {
         self(lsn, posting)
     }
@@ -51,6 +92,16 @@ pub struct Progress {
     pub bytes: AtomicU64,
     /// Postings handed out.
     pub postings: AtomicU64,
+}
+
+impl Progress {
+    pub(super) fn add_bytes(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_posting(&self) {
+        self.postings.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// The rest of a write that a crash cut short.
@@ -94,10 +145,14 @@ pub struct Scan {
     pub ending: Ending,
     /// The last frame, if there is any: a clean shutdown is one of these.
     pub last_frame: Option<FrameKind>,
-    /// How many frames it has.
+    /// How many frames it has, behind the checkpoint if there is one.
     pub frames: u64,
-    /// How many postings.
+    /// How many postings are in those.
     pub postings: u64,
+    /// The checkpoint that the reading began with.
+    pub checkpoint: Option<SealedHeader>,
+    /// The first posting that is kept, in the history or in the log.
+    pub oldest_lsn: Lsn,
     /// The segment in which it ends, then those that wait for their use.
     pub(super) segments: VecDeque<Segment>,
 }
@@ -113,35 +168,79 @@ pub(super) enum Access {
     Write,
 }
 
-/// Reads a shard's log to its end, changing nothing.
+/// How a log is read that is left as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Another process may be writing it: then what is read is what was written up to
+    /// some moment of the reading, and a torn tail may be a write under way.
+    pub is_live: bool,
+    /// Postings that are in the checkpoint are wanted, as far as they are kept.
+    pub with_history: bool,
+}
+
+/// Reads a shard's checkpoint and the log behind it to its end, changing nothing.
 ///
 /// # Errors
-/// [`OpenError::Refused`] when the log does not end as a crash may end it.
+/// [`OpenError::Refused`] when anything of it is damaged, or when the log does not end as
+/// a crash may end it.
 pub fn scan(
     storage: &dyn Storage,
     manifest: &Manifest,
     shard: ShardId,
+    reading: Reading,
     progress: &Progress,
     visitor: &mut dyn Visitor,
 ) -> Result<Scan, OpenError> {
-    let start = LogPosition::origin(manifest.data_set, shard);
-    Scanner::new(storage, manifest, shard, Access::Read, progress).run(start, visitor)
+    loop {
+        let inventory = Inventory::of(storage, shard)?;
+        let found = scan_once(
+            storage, manifest, shard, reading, &inventory, progress, visitor,
+        );
+        // A file that was let go of while it was read may show anything. A server lets go
+        // of some after each checkpoint, so this comes to an end.
+        let is_gone = found.is_err()
+            && reading.is_live
+            && Inventory::of(storage, shard)?.has_lost_of(&inventory);
+        if !is_gone {
+            return found;
+        }
+        visitor.again();
+    }
 }
 
-/// As [`scan`], while another process may be writing the log: what was written up to some
-/// moment of the scan. A torn tail may then be a write under way.
-///
-/// # Errors
-/// As [`scan`].
-pub fn scan_live(
+fn scan_once(
     storage: &dyn Storage,
     manifest: &Manifest,
     shard: ShardId,
+    reading: Reading,
+    inventory: &Inventory,
     progress: &Progress,
     visitor: &mut dyn Visitor,
 ) -> Result<Scan, OpenError> {
-    let start = LogPosition::origin(manifest.data_set, shard);
-    Scanner::new(storage, manifest, shard, Access::ReadLive, progress).run(start, visitor)
+    let start = begin(storage, manifest, shard, inventory, progress, visitor)?;
+    if reading.with_history {
+        for header in &start.histories {
+            read_history(
+                storage,
+                manifest,
+                shard,
+                header.number,
+                progress,
+                &mut |lsn, posting| visitor.past(lsn, posting),
+            )?;
+        }
+    }
+    let access = match reading.is_live {
+        true => Access::ReadLive,
+        false => Access::Read,
+    };
+    let scanner = Scanner::new(storage, manifest, shard, access, progress);
+    let mut scan = scanner.run(start.position, visitor)?;
+    scan.checkpoint = start.checkpoint;
+    if let Some(oldest) = start.histories.first() {
+        scan.oldest_lsn = oldest.first_lsn;
+    }
+    Ok(scan)
 }
 
 /// One scan under way.
@@ -252,33 +351,47 @@ impl<'a> Scanner<'a> {
             last_frame: self.last_frame,
             frames: self.frames,
             postings: self.postings,
+            checkpoint: None,
+            oldest_lsn: start.next_lsn,
             segments,
         })
     }
 
-    /// The segments that are there from `start` on, without a gap.
-    fn segment_numbers(&self, start: &LogPosition) -> Result<VecDeque<u32>, OpenError> {
-        let directory = shard_directory(self.shard);
-        let names = match self.storage.list(&directory) {
-            Ok(names) => names,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => {
+    /// Reads the segments from `start` to the last one given, all of which the log has
+    /// left; the position behind them.
+    pub(super) fn run_closed(
+        mut self,
+        start: LogPosition,
+        last: u32,
+        visitor: &mut dyn Visitor,
+    ) -> Result<LogPosition, OpenError> {
+        let numbers = self.segment_numbers(&start)?;
+        let mut at = start;
+        for number in start.segment..=last {
+            if !numbers.contains(&number) {
+                return Err(self.missing(&at).into());
+            }
+            let segment = self.open(number)?;
+            if let Walked::Stopped(stopped) = self.walk(&segment, &mut at, visitor) {
                 return Err(Refusal {
-                    file: self.storage.display(&directory),
-                    offset: 0,
-                    expected: "a readable directory".to_owned(),
-                    found: error.to_string(),
-                    advice: READ_ERROR.to_owned(),
+                    file: self.storage.display(&segment.path),
+                    offset: at.offset,
+                    expected: stopped.expected,
+                    found: stopped.found,
+                    advice: stopped.advice.to_owned(),
                 }
                 .into());
             }
-        };
-        let mut numbers: Vec<u32> = names
-            .iter()
-            .filter_map(|name| segment_number(name))
-            .filter(|number| *number >= start.segment)
-            .collect();
-        numbers.sort_unstable();
+            at.segment += 1;
+            at.offset = FIRST_FRAME_OFFSET;
+        }
+        Ok(at)
+    }
+
+    /// The segments that are there from `start` on, without a gap.
+    fn segment_numbers(&self, start: &LogPosition) -> Result<VecDeque<u32>, OpenError> {
+        let mut numbers = Inventory::of(self.storage, self.shard)?.segments;
+        numbers.retain(|number| *number >= start.segment);
         for (number, expected) in numbers.iter().zip(start.segment..) {
             if *number != expected {
                 let gap = LogPosition {
@@ -294,7 +407,10 @@ impl<'a> Scanner<'a> {
     fn missing(&self, at: &LogPosition) -> Refusal {
         let stopped = Stopped {
             stop: Stop::MissingSegment,
-            expected: format!("segment {} of shard {}", at.segment, self.shard),
+            expected: match at.segment {
+                1 => format!("segment 1 of shard {}, or a checkpoint", self.shard),
+                number => format!("segment {number} of shard {}", self.shard),
+            },
             found: "no such file".to_owned(),
             advice: "Put the file back from where it went, or restore the data directory from a \
                      backup.",
@@ -342,7 +458,7 @@ impl<'a> Scanner<'a> {
         at: &mut LogPosition,
         visitor: &mut dyn Visitor,
     ) -> Walked {
-        let mut window = Window::new(segment);
+        let mut window = segment.window();
         loop {
             let place = segment.header.place(at.offset);
             let (header, chain, frame) = match window.frame(&place) {
@@ -390,7 +506,7 @@ impl<'a> Scanner<'a> {
     fn was_being_written(&self, segment: &Segment, at: &LogPosition) -> bool {
         self.access == Access::ReadLive
             && matches!(
-                Window::new(segment).frame(&segment.header.place(at.offset)),
+                segment.window().frame(&segment.header.place(at.offset)),
                 Ok(Read::Frame(header, ..)) if check_header(&header, at).is_ok()
             )
     }
@@ -401,7 +517,7 @@ impl<'a> Scanner<'a> {
         let mut debris_end = offset;
         for (index, segment) in segments.iter().enumerate() {
             let file = self.storage.display(&segment.path);
-            let mut window = Window::new(segment);
+            let mut window = segment.window();
             // The block where the scan stopped is judged by how it stopped.
             let (start, here) = match index {
                 0 => (offset, Behind::Debris),

@@ -12,9 +12,11 @@
 use std::io;
 
 use super::error::{OpenError, READ_ERROR, RESTORE, Refusal};
-use super::frame::{DataSetId, FRAME_HEADER_BYTES};
-use super::header::SegmentHeader;
-use crate::failpoint::{self, Window};
+use super::frame::{DataSetId, FRAME_HEADER_BYTES, FileKind};
+use super::header::{BlockHeader, SegmentHeader};
+use super::inventory::{FREE_SUFFIX, TEMPORARY_SUFFIX};
+use super::window::Window;
+use crate::failpoint;
 use crate::storage::{AlignedBuf, BLOCK_BYTES, Storage, StorageFile};
 use crate::types::ShardId;
 
@@ -44,24 +46,8 @@ pub fn shard_directory(shard: ShardId) -> String {
 /// The path of a segment.
 #[must_use]
 pub fn segment_path(shard: ShardId, number: u32) -> String {
-    format!("shard-{shard}/{number:08}.seg")
+    FileKind::Segment.path(shard, number)
 }
-
-/// The number in a segment's name; `None` for other files.
-#[must_use]
-pub(super) fn segment_number(name: &str) -> Option<u32> {
-    let digits = name.strip_suffix(".seg")?;
-    (digits.len() >= 8 && digits.bytes().all(|byte| byte.is_ascii_digit()))
-        .then(|| digits.parse().ok())
-        .flatten()
-}
-
-/// A segment's name while it is being made. Files with such names are left over from a
-/// crash and mean nothing.
-pub(super) const TEMPORARY_SUFFIX: &str = ".tmp";
-
-/// A segment that was let go of and may become another.
-const FREE_SUFFIX: &str = ".free";
 
 /// A segment that exists whole, open to be written.
 pub struct Segment {
@@ -117,6 +103,11 @@ impl Segment {
             number,
             storage.open(&segment_path(shard, number)),
         )
+    }
+
+    /// To read its frames.
+    pub(super) fn window(&self) -> Window<'_> {
+        Window::new(self.file.as_ref(), self.header.bytes)
     }
 
     fn from_file(
@@ -246,9 +237,9 @@ impl SegmentOrder {
         file.write_at(0, &header.encode())?;
         file.sync()?;
         let path = segment_path(self.shard, self.number);
-        failpoint::pass(Window::BeforeRename);
+        failpoint::pass(failpoint::Window::BeforeRename);
         storage.rename(temporary, &path)?;
-        failpoint::pass(Window::AfterRename);
+        failpoint::pass(failpoint::Window::AfterRename);
         storage.sync_directory(&directory)?;
         Ok(Segment { header, path, file })
     }
@@ -265,7 +256,10 @@ impl SegmentOrder {
                 continue;
             }
             let path = format!("{directory}/{name}");
-            let file = storage.open_to_write(&path)?;
+            // A fold may be removing it meanwhile: then there is one less.
+            let Some(file) = unless_gone(storage.open_to_write(&path))? else {
+                continue;
+            };
             let mut block = AlignedBuf::zeroed(BLOCK_BYTES);
             let epoch = file
                 .read_at(0, &mut block)
@@ -274,14 +268,24 @@ impl SegmentOrder {
                 .and_then(|header| header.epoch.checked_add(1));
             match epoch {
                 Some(epoch) if file.length()? == self.bytes => {
-                    storage.rename(&path, temporary)?;
-                    return Ok(Some((file, epoch)));
+                    if unless_gone(storage.rename(&path, temporary))?.is_some() {
+                        return Ok(Some((file, epoch)));
+                    }
                 }
                 // Of another size, or no segment: of no use.
-                _ => storage.remove(&path)?,
+                _ => drop(unless_gone(storage.remove(&path))?),
             }
         }
         Ok(None)
+    }
+}
+
+/// `None` for a file that is not there.
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(done) => Ok(Some(done)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -386,23 +390,6 @@ mod tests {
         let contents = disk.contents("shard-1/00000009.seg").unwrap();
         assert_eq!(contents.len() as u64, SEGMENT_BYTES_MIN);
         assert!(contents[BLOCK_BYTES..].iter().all(|byte| *byte == 0));
-    }
-
-    #[test]
-    fn names_are_read_and_written_alike() {
-        for (name, number) in [
-            ("00000001.seg", Some(1)),
-            ("12345678.seg", Some(12_345_678)),
-            ("123456789.seg", Some(123_456_789)),
-            ("1.seg", None),
-            ("0000000x.seg", None),
-            ("+0000001.seg", None),
-            ("00000001.tmp", None),
-            ("00000001", None),
-        ] {
-            assert_eq!(segment_number(name), number, "{name}");
-        }
-        assert_eq!(segment_path(ShardId(2), 7), "shard-2/00000007.seg");
     }
 
     #[test]

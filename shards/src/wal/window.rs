@@ -1,4 +1,4 @@
-//! Reads a segment through a window that moves along, and says what stands at a place.
+//! Reads a file of frames through a window that moves along, and says what stands at a place.
 
 use std::io;
 
@@ -6,20 +6,20 @@ use super::frame::{
     Chain, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, Found, FrameHeader, Place, decode_frame,
     frame_bytes_at,
 };
-use super::segment::Segment;
 use super::verdict::Stop;
-use crate::storage::{AlignedBuf, BLOCK_BYTES};
+use crate::storage::{AlignedBuf, BLOCK_BYTES, StorageFile};
 
-/// What stands at a place of a segment: a frame and its bytes, or what it is instead,
+/// What stands at a place of a file: a frame and its bytes, or what it is instead,
 /// with words for it.
 pub(super) enum Read<'a> {
     Frame(FrameHeader, Chain, &'a [u8]),
     Other(Stop, String),
 }
 
-/// A part of a segment in memory, which moves along with who reads it.
+/// A part of a file in memory, which moves along with who reads it.
 pub(super) struct Window<'a> {
-    segment: &'a Segment,
+    file: &'a dyn StorageFile,
+    file_bytes: u64,
     buffer: AlignedBuf,
     start: u64,
 }
@@ -30,25 +30,26 @@ const WINDOW_BYTES: usize = 4 * FRAME_BYTES_MAX;
 const ZEROES: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
 
 impl<'a> Window<'a> {
-    pub(super) fn new(segment: &'a Segment) -> Self {
+    pub(super) fn new(file: &'a dyn StorageFile, file_bytes: u64) -> Self {
         Self {
-            segment,
+            file,
+            file_bytes,
             buffer: AlignedBuf::zeroed(0),
             start: 0,
         }
     }
 
-    /// So many bytes at an offset; both lie within the segment.
+    /// So many bytes at an offset; both lie within the file.
     fn bytes(&mut self, offset: u64, len: usize) -> io::Result<&[u8]> {
         let end = offset + len as u64;
         if offset < self.start || end > self.start + self.buffer.len() as u64 {
-            let left = self.segment.header.bytes - offset;
+            let left = self.file_bytes - offset;
             self.start = offset;
             self.buffer.set_len(left.min(WINDOW_BYTES as u64) as usize);
-            if let Err(error) = self.segment.file.read_at(offset, &mut self.buffer) {
+            if let Err(error) = self.file.read_at(offset, &mut self.buffer) {
                 // The window is larger than what was asked for, and so is what may fail.
                 self.buffer.set_len(len);
-                if let Err(error_here) = self.segment.file.read_at(offset, &mut self.buffer) {
+                if let Err(error_here) = self.file.read_at(offset, &mut self.buffer) {
                     self.buffer.set_len(0);
                     return Err(error_here);
                 }
@@ -60,12 +61,9 @@ impl<'a> Window<'a> {
     }
 
     pub(super) fn frame(&mut self, place: &Place) -> io::Result<Read<'_>> {
-        let left = self.segment.header.bytes - place.offset;
+        let left = self.file_bytes - place.offset;
         if left == 0 {
-            return Ok(Read::Other(
-                Stop::Misfit,
-                "the end of the segment".to_owned(),
-            ));
+            return Ok(Read::Other(Stop::Misfit, "the end of the file".to_owned()));
         }
         let block = self.bytes(place.offset, BLOCK_BYTES)?;
         if block == ZEROES {

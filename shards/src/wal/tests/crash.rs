@@ -146,7 +146,7 @@ fn durability_of_the_kernel_survives_the_process() {
         durability: Durability::Os,
         ..SETTINGS
     };
-    let data = DataSet::open(Arc::new(disk.clone()), 1, settings, DATA_SET).unwrap();
+    let data = DataSet::open(Arc::new(disk.clone()), 1, settings, FOUNDING).unwrap();
     let mut visitor = |_: Lsn, _: Posting| Ok(());
     let mut log = data
         .recover(SHARD, &Progress::default(), &mut visitor)

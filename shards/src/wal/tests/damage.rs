@@ -240,7 +240,11 @@ fn debris_behind_the_last_frame_is_cut() {
     let batch = whole[BLOCK_BYTES..2 * BLOCK_BYTES].to_vec();
     let other_set = {
         let other = MemoryDisk::default();
-        let data = DataSet::open(Arc::new(other.clone()), 1, SETTINGS, DataSetId(5)).unwrap();
+        let new = Founding {
+            data_set: DataSetId(5),
+            ..FOUNDING
+        };
+        let data = DataSet::open(Arc::new(other.clone()), 1, SETTINGS, new).unwrap();
         let mut visitor = |_: Lsn, _: Posting| Ok(());
         let mut log = data
             .recover(SHARD, &Progress::default(), &mut visitor)
@@ -299,6 +303,7 @@ fn debris_behind_the_last_frame_is_cut() {
 #[test]
 fn frames_of_an_earlier_epoch_are_debris() {
     let place = |epoch| Place {
+        file: FileKind::Segment,
         data_set: DATA_SET,
         shard: SHARD,
         segment: 1,
@@ -334,7 +339,7 @@ fn postings_that_do_not_follow_are_refused_by_their_place() {
 #[test]
 fn another_number_of_shards_is_no_damage() {
     let (disk, _) = small();
-    let other = DataSet::open(Arc::new(disk.clone()), 3, SETTINGS, DATA_SET);
+    let other = DataSet::open(Arc::new(disk.clone()), 3, SETTINGS, FOUNDING);
     let error = other.unwrap_err();
     assert!(matches!(
         error,

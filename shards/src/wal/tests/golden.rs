@@ -38,6 +38,7 @@ fn check(bytes: &[u8], golden: &str, name: &str) {
 fn the_manifest_has_these_bytes() {
     let manifest = Manifest {
         data_set: DATA_SET,
+        digest_secret: FOUNDING.digest_secret,
         slot_map: SlotMap::even(3),
     };
     let bytes = manifest.encode();

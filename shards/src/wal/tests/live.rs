@@ -4,6 +4,11 @@ use super::Step::{Batch, Seal, Supply};
 use super::*;
 use crate::storage::BLOCK_BYTES;
 
+const LIVE: Reading = Reading {
+    is_live: true,
+    with_history: false,
+};
+
 /// Scans while the owner goes on with `meanwhile` as soon as the first posting was read, and
 /// tells how many postings were seen.
 fn seen_while(
@@ -37,11 +42,18 @@ fn what_is_written_meanwhile_is_no_damage_to_who_knows_of_the_writer() {
     ];
     for meanwhile in lives {
         let strict = seen_while(meanwhile, |disk, manifest, visitor| {
-            scan(disk, manifest, SHARD, &Progress::default(), visitor)
+            scan(
+                disk,
+                manifest,
+                SHARD,
+                Reading::default(),
+                &Progress::default(),
+                visitor,
+            )
         });
         assert!(strict.is_err(), "the scan saw nothing of {meanwhile:?}");
         let live = seen_while(meanwhile, |disk, manifest, visitor| {
-            scan_live(disk, manifest, SHARD, &Progress::default(), visitor)
+            scan(disk, manifest, SHARD, LIVE, &Progress::default(), visitor)
         });
         assert_eq!(live.unwrap(), 2, "{meanwhile:?}");
     }
@@ -59,10 +71,11 @@ fn damage_is_refused_although_somebody_writes() {
     bytes[2 * BLOCK_BYTES + 70] ^= 1;
     disk.set_contents(path, &bytes);
     let manifest = *open(&disk).unwrap().manifest();
-    let told = scan_live(
+    let told = scan(
         &disk,
         &manifest,
         SHARD,
+        LIVE,
         &Progress::default(),
         &mut |_: Lsn, _| Ok(()),
     );

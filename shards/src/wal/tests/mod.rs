@@ -14,6 +14,10 @@ use crate::storage::MemoryDisk;
 use crate::types::{AccountId, Amount, Balance, Lsn, ShardId, TransactionId, UnixMillis};
 
 const DATA_SET: DataSetId = DataSetId(0x0F0E_0D0C_0B0A_0908_0706_0504_0302_0100);
+const FOUNDING: Founding = Founding {
+    data_set: DATA_SET,
+    digest_secret: [0x1716_1514_1312_1110, 0x1F1E_1D1C_1B1A_1918],
+};
 const SHARD: ShardId = ShardId(0);
 const SETTINGS: LogSettings = LogSettings {
     segment_bytes: SEGMENT_BYTES_MIN,
@@ -35,7 +39,7 @@ fn posting(lsn: u64, life: u32, padding: usize) -> Posting {
 }
 
 fn open(disk: &MemoryDisk) -> Result<DataSet, OpenError> {
-    DataSet::open(Arc::new(disk.clone()), 1, SETTINGS, DATA_SET)
+    DataSet::open(Arc::new(disk.clone()), 1, SETTINGS, FOUNDING)
 }
 
 /// What recovery finds on a disk.

@@ -79,7 +79,7 @@ fn a_batch_longer_than_a_frame_is_written_as_several() {
         segment_bytes: 4 * FRAME_BYTES_MAX as u64,
         ..SETTINGS
     };
-    let data = DataSet::open(Arc::new(disk.clone()), 1, settings, DATA_SET).unwrap();
+    let data = DataSet::open(Arc::new(disk.clone()), 1, settings, FOUNDING).unwrap();
     let mut visitor = |_: Lsn, _: Posting| Ok(());
     let recover = |visitor: &mut dyn Visitor| data.recover(SHARD, &Progress::default(), visitor);
     let mut log = recover(&mut visitor).unwrap().log;

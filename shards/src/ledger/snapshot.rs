@@ -1,0 +1,491 @@
+//! A ledger as a stream of entries, and back: what checkpoints are made of.
+//!
+//! [`Ledger::entries`] hands out everything that a decision can rest on, in an order that
+//! is the same for equal ledgers, however they came to be; [`Restoring`] builds a ledger
+//! from it that decides exactly as the first one did. Only positions in the log are left
+//! out: everything in a checkpoint is durable, so nothing that rests on it has to wait.
+//!
+//! Every owner of state gives and takes its own part: `books.rs`, `account.rs`,
+//! `session.rs`, `transactions.rs`. An entry that belongs to another one (a session to
+//! its account) comes somewhere behind it, before the next of that kind.
+//!
+//! To add one: a variant of [`Entry`] with everything that it must say (never an index,
+//! which another ledger numbers otherwise), its bytes under a new kind in
+//! `wal/entry_codec.rs`, a line in [`Ledger::entries`] and one in [`Restoring::entry`],
+//! both in the owner's file, and a command in the property test below that makes one.
+//! The tests fail for state that is forgotten here.
+
+use super::account::AccountIndex;
+use super::session::SessionIndex;
+use super::{AccountStatus, Book, Ledger, LedgerSettings};
+use crate::types::{AccountId, Balance, CountryCode, Currency, SessionKey, UnixMillis};
+
+/// One thing that a ledger holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// The operator's books of one domain and currency. All of them come first.
+    Book(Book),
+    /// An account, in the order of their opening.
+    Account(AccountEntry),
+    /// A session of the account before, the oldest first.
+    Session(SessionEntry),
+    /// A token of the session before that was redeemed.
+    SpentToken(SpentTokenEntry),
+    /// The age of the memory of transactions. Once, behind all accounts.
+    Memory(MemoryEntry),
+    /// A part of that memory, the oldest first.
+    Window {
+        /// How old the memory was when it was opened, in spans of its windows.
+        number: i64,
+    },
+    /// A transaction in the window before.
+    Transaction(TransactionEntry),
+}
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountEntry {
+    /// Who.
+    pub id: AccountId,
+    /// In what it counts.
+    pub currency: Currency,
+    /// Of the player.
+    pub country: CountryCode,
+    /// Whether it may bet.
+    pub status: AccountStatus,
+    /// What it holds.
+    pub balance: Balance,
+    /// When it was opened.
+    pub created_at: UnixMillis,
+    /// How many rounds are open.
+    pub open_rounds: u32,
+}
+
+/// A session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionEntry {
+    /// Its key.
+    pub key: SessionKey,
+    /// Where the player plays from.
+    pub country: CountryCode,
+    /// When it was opened.
+    pub created_at: UnixMillis,
+    /// When it ends or ended.
+    pub logout_at: Option<UnixMillis>,
+    /// Whether a command ended it.
+    pub logged_out: bool,
+}
+
+/// A redeemed token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpentTokenEntry {
+    /// Tells it from the session's others.
+    pub issued_at: UnixMillis,
+    /// Until when it is remembered.
+    pub expires_at: UnixMillis,
+}
+
+/// How old the memory of transactions is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryEntry {
+    /// How much time a window spans, in milliseconds.
+    pub span_ms: i64,
+    /// How much time has passed from booking to booking, in milliseconds.
+    pub age_ms: i64,
+    /// The time of the last booking.
+    pub last_at: Option<UnixMillis>,
+}
+
+/// A transaction that is remembered, as two keyed digests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransactionEntry {
+    /// Of whose it is, its kind and its id.
+    pub digest: u128,
+    /// Of what a repeat must agree on.
+    pub contents: u64,
+}
+
+/// Entries that are those of no ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EntryMisfit {
+    /// Something is there twice.
+    #[error("a second {0} of this name")]
+    Twice(&'static str),
+    /// An entry comes before the one that it belongs to, or behind the end of its part.
+    #[error("a {0} out of its place")]
+    OutOfPlace(&'static str),
+    /// A number that no ledger has.
+    #[error("an impossible {0}")]
+    Impossible(&'static str),
+    /// Accounts do not hold what the book of their domain says, or a book does not sum
+    /// to zero.
+    #[error("books that do not add up")]
+    Unbalanced,
+}
+
+impl Ledger {
+    /// Hands out all entries, in an order that is the same for equal ledgers.
+    ///
+    /// # Errors
+    /// The first one of `each`.
+    pub fn entries<E>(&self, each: &mut dyn FnMut(Entry) -> Result<(), E>) -> Result<(), E> {
+        for book in self.books.all() {
+            each(Entry::Book(book.clone()))?;
+        }
+        for account in self.accounts.iter() {
+            each(Entry::Account(account.entry()))?;
+            self.sessions.entries(account.latest_session, each)?;
+        }
+        self.transactions.entries(each)
+    }
+}
+
+/// A ledger that is being built from entries. Without any it is an empty one.
+pub struct Restoring {
+    ledger: Ledger,
+    account: Option<AccountIndex>,
+    session: Option<SessionIndex>,
+    /// Entries of accounts are over.
+    has_memory: bool,
+    has_window: bool,
+    /// What the accounts of each book hold, cash and bonus.
+    held: Vec<(i128, i128)>,
+}
+
+impl Restoring {
+    /// Begins with nothing. Where windows of transactions are to span another time than
+    /// those of the entries, they are remembered for a little longer than either asks.
+    #[must_use]
+    pub fn new(settings: LedgerSettings) -> Self {
+        Self {
+            ledger: Ledger::new(settings),
+            account: None,
+            session: None,
+            has_memory: false,
+            has_window: false,
+            held: Vec::new(),
+        }
+    }
+
+    /// Takes the next entry.
+    ///
+    /// # Errors
+    /// [`EntryMisfit`] says why it cannot be the next one of a ledger.
+    pub fn entry(&mut self, entry: Entry) -> Result<(), EntryMisfit> {
+        let ledger = &mut self.ledger;
+        match entry {
+            Entry::Book(book) => {
+                if self.account.is_some() || self.has_memory {
+                    return Err(EntryMisfit::OutOfPlace("book"));
+                }
+                self.held.push((0, 0));
+                ledger.books.restore(book)
+            }
+            Entry::Account(account) => {
+                if self.has_memory {
+                    return Err(EntryMisfit::OutOfPlace("account"));
+                }
+                let balance = account.balance;
+                let (at, book) = ledger.restore_account(account)?;
+                let held = &mut self.held[usize::from(book)];
+                held.0 += i128::from(balance.cash.minor());
+                held.1 += i128::from(balance.bonus.minor());
+                self.account = Some(at);
+                self.session = None;
+                Ok(())
+            }
+            Entry::Session(session) => {
+                let account = self.account.filter(|_| !self.has_memory);
+                let at = account.ok_or(EntryMisfit::OutOfPlace("session"))?;
+                self.session = Some(ledger.restore_session(at, &session)?);
+                Ok(())
+            }
+            Entry::SpentToken(token) => {
+                let session = self.session.filter(|_| !self.has_memory);
+                let at = session.ok_or(EntryMisfit::OutOfPlace("spent token"))?;
+                ledger.sessions.get_mut(at).restore_spent(&token)
+            }
+            Entry::Memory(memory) => {
+                if self.has_memory {
+                    return Err(EntryMisfit::Twice("memory of transactions"));
+                }
+                self.has_memory = true;
+                ledger.transactions.restore_memory(&memory)
+            }
+            Entry::Window { number } => {
+                if !self.has_memory {
+                    return Err(EntryMisfit::OutOfPlace("window of transactions"));
+                }
+                self.has_window = true;
+                ledger.transactions.restore_window(number)
+            }
+            Entry::Transaction(transaction) => {
+                if !self.has_window {
+                    return Err(EntryMisfit::OutOfPlace("transaction"));
+                }
+                ledger.transactions.restore_transaction(&transaction)
+            }
+        }
+    }
+
+    /// The ledger, once all entries were taken.
+    ///
+    /// # Errors
+    /// [`EntryMisfit`] when something is missing: without any entry nothing is.
+    pub fn finish(self) -> Result<Ledger, EntryMisfit> {
+        let is_empty = self.held.is_empty() && self.account.is_none();
+        if !self.has_memory && !is_empty {
+            return Err(EntryMisfit::OutOfPlace("end"));
+        }
+        let books = self.ledger.books.all();
+        let adds_up = books.iter().zip(&self.held).all(|(book, held)| {
+            (book.player_cash, book.player_bonus) == *held && book.total() == 0
+        });
+        if !adds_up {
+            return Err(EntryMisfit::Unbalanced);
+        }
+        Ok(self.ledger)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::ledger::{Command, Decision, Outcome};
+    use crate::types::{Amount, Lsn, SessionToken, Slot, TransactionId};
+
+    fn settings(window_hours: u64) -> LedgerSettings {
+        LedgerSettings {
+            idempotency_window: Duration::from_secs(window_hours * 3_600),
+            digest_secret: [1, 2],
+        }
+    }
+
+    /// One thing to do, of few players, keys and ids, so that they meet.
+    #[derive(Clone, Copy, Debug)]
+    struct Step {
+        kind: u8,
+        player: u8,
+        number: u8,
+        minutes: i64,
+    }
+
+    fn steps(count: usize) -> impl Strategy<Value = Vec<Step>> {
+        let step =
+            (0..8u8, 0..4u8, 0..40u8, -100..400i64).prop_map(|(kind, player, number, minutes)| {
+                Step {
+                    kind,
+                    player,
+                    number,
+                    minutes,
+                }
+            });
+        proptest::collection::vec(step, 0..count)
+    }
+
+    fn command(step: &Step, now: UnixMillis) -> Command {
+        let Step {
+            kind,
+            player,
+            number,
+            ..
+        } = *step;
+        // Two domains, and in one of them two currencies.
+        let domain = if player < 3 { "acme" } else { "zeta" };
+        let account = AccountId::parse(&format!("{domain}/p{player}")).unwrap();
+        let currency = Currency::parse(if player == 1 { "EUR" } else { "GBP" }).unwrap();
+        let country = CountryCode::parse("GB").unwrap();
+        let slot = Slot::from_low_bits(u16::from(player));
+        let key = SessionKey::mint(slot, u128::from(number));
+        let amount = Amount::from_minor(i64::from(number)).unwrap();
+        match kind {
+            0 => Command::OpenAccount {
+                account,
+                currency,
+                country,
+            },
+            1 => Command::ImportAccount {
+                account,
+                currency,
+                country,
+                balance: Balance {
+                    cash: amount,
+                    bonus: Amount::from_minor(7).unwrap(),
+                },
+                session: Some(key),
+            },
+            2 | 3 => Command::Deposit {
+                account,
+                transaction: TransactionId::parse(&format!("d-{number}")).unwrap(),
+                amount,
+                currency,
+            },
+            4 | 5 => Command::OpenSession {
+                account,
+                key,
+                country,
+                logout_at: (number % 3 == 0).then(|| now.after(Duration::from_secs(60))),
+            },
+            6 => Command::LogOutSession { key },
+            _ => Command::SpendToken {
+                token: SessionToken {
+                    key,
+                    issued_at: UnixMillis(now.0 / 1_000_000),
+                },
+                expires_at: now.after(Duration::from_secs(u64::from(number) * 60)),
+            },
+        }
+    }
+
+    /// A ledger with the clock and the position of its log.
+    struct Life {
+        ledger: Ledger,
+        now: UnixMillis,
+        lsn: Lsn,
+    }
+
+    impl Life {
+        fn new(ledger: Ledger, now: UnixMillis) -> Self {
+            let lsn = Lsn(1_000_000);
+            Self { ledger, now, lsn }
+        }
+
+        fn step(&mut self, step: &Step) -> Outcome {
+            self.now.0 += step.minutes * 60_000;
+            match self.ledger.decide(&command(step, self.now), self.now) {
+                Decision::Post(posting, outcome) => {
+                    self.lsn = self.lsn.next();
+                    self.ledger.apply(self.lsn, &posting);
+                    outcome
+                }
+                Decision::Answer { outcome, .. } => outcome,
+            }
+        }
+    }
+
+    fn entries(ledger: &Ledger) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let Ok(()) = ledger.entries::<std::convert::Infallible>(&mut |entry| {
+            entries.push(entry);
+            Ok(())
+        });
+        entries
+    }
+
+    fn restore(
+        entries: impl IntoIterator<Item = Entry>,
+        settings: LedgerSettings,
+    ) -> Result<Ledger, EntryMisfit> {
+        let mut restoring = Restoring::new(settings);
+        entries
+            .into_iter()
+            .try_for_each(|entry| restoring.entry(entry))?;
+        restoring.finish()
+    }
+
+    fn lived(steps: &[Step]) -> Life {
+        let mut life = Life::new(Ledger::new(settings(24)), UnixMillis(1_795_000_000_000));
+        steps.iter().for_each(|step| drop(life.step(step)));
+        life
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        #[test]
+        fn a_restored_ledger_has_the_same_entries_and_decides_the_same(
+            before in steps(400), after in steps(200),
+        ) {
+            let mut original = lived(&before);
+            let snapshot = entries(&original.ledger);
+            let ledger = restore(snapshot.clone(), settings(24)).unwrap();
+            prop_assert_eq!(entries(&ledger), snapshot);
+            prop_assert_eq!(ledger.counts(), original.ledger.counts());
+            prop_assert_eq!(ledger.books(), original.ledger.books());
+            let mut restored = Life::new(ledger, original.now);
+            for step in &after {
+                prop_assert_eq!(restored.step(step), original.step(step), "{:?}", step);
+            }
+            prop_assert_eq!(entries(&restored.ledger), entries(&original.ledger));
+        }
+
+        #[test]
+        fn another_window_takes_over_everything(before in steps(200), hours in 1..200u64) {
+            let original = lived(&before);
+            let ledger = restore(entries(&original.ledger), settings(hours)).unwrap();
+            prop_assert_eq!(transactions(&ledger), transactions(&original.ledger));
+        }
+    }
+
+    fn transactions(ledger: &Ledger) -> Vec<(u128, u64)> {
+        let mut known: Vec<_> = entries(ledger)
+            .into_iter()
+            .filter_map(|entry| match entry {
+                Entry::Transaction(transaction) => Some((transaction.digest, transaction.contents)),
+                _ => None,
+            })
+            .collect();
+        known.sort_unstable();
+        known
+    }
+
+    /// One entry of every kind, as a ledger gives them.
+    fn every_kind() -> Vec<Entry> {
+        let step = |kind, number| Step {
+            kind,
+            player: 0,
+            number,
+            minutes: 1,
+        };
+        let life = lived(&[step(1, 9), step(2, 1), step(7, 9)]);
+        entries(&life.ledger)
+    }
+
+    #[test]
+    fn an_entry_that_is_missing_twice_or_out_of_place_is_refused() {
+        let whole = every_kind();
+        let names: Vec<_> = whole.iter().map(std::mem::discriminant).collect();
+        assert_eq!(names.len(), 7, "one of each: {whole:?}");
+        for at in 0..whole.len() {
+            let mut twice = whole.clone();
+            twice.insert(at, whole[at].clone());
+            // Tokens are not named, and a window that comes again is the same one.
+            let is_fine = matches!(whole[at], Entry::SpentToken(_) | Entry::Window { .. });
+            assert_eq!(restore(twice, settings(24)).is_ok(), is_fine, "{at} twice");
+            let mut missing = whole.clone();
+            missing.remove(at);
+            // What nothing else tells of is told by the counts of the file it stands in.
+            let is_fine = matches!(whole[at], Entry::SpentToken(_) | Entry::Transaction(_));
+            assert_eq!(
+                restore(missing, settings(24)).is_ok(),
+                is_fine,
+                "without {at}"
+            );
+        }
+        let mut reversed = whole;
+        reversed.reverse();
+        assert!(restore(reversed, settings(24)).is_err());
+    }
+
+    #[test]
+    fn money_that_is_not_in_the_books_is_refused() {
+        let mut entries = every_kind();
+        for entry in &mut entries {
+            if let Entry::Account(account) = entry {
+                account.balance.cash = Amount::from_minor(1_000).unwrap();
+            }
+        }
+        let refused = restore(entries, settings(24)).err();
+        assert_eq!(refused, Some(EntryMisfit::Unbalanced));
+    }
+
+    #[test]
+    fn no_entries_are_an_empty_ledger() {
+        let ledger = restore([], settings(24)).unwrap();
+        assert_eq!(ledger.counts(), Ledger::new(settings(24)).counts());
+    }
+}

@@ -1,0 +1,183 @@
+//! Whether a checkpoint is what the postings before it lead to: the fold, done again and
+//! compared, for who verifies a data directory.
+
+use std::time::Duration;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::checkpoint::read_checkpoint;
+use super::entry_codec::encode_entry;
+use super::error::{OpenError, RESTORE, Refusal};
+use super::frame::FileKind;
+use super::history::read_history;
+use super::inventory::Inventory;
+use super::log::LogPosition;
+use super::manifest::Manifest;
+use super::rebuild::Rebuild;
+use super::scan::{Access, Progress, Scanner, Visitor};
+use super::sealed::SealedHeader;
+use crate::ledger::{Entry, Ledger, LedgerSettings};
+use crate::storage::Storage;
+use crate::types::{Lsn, ShardId};
+
+/// What came of deriving a checkpoint once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Derived {
+    /// It is what follows from the files before it.
+    Equal,
+    /// Nothing that it follows from is kept any more; by itself it is whole.
+    NothingBefore,
+}
+
+/// Reads all of a checkpoint, and derives it once more from the one before it, or from the
+/// beginning, with the segments or the history in between, where those are still there.
+///
+/// # Errors
+/// [`OpenError::Refused`] when anything that is read is damaged, or when the checkpoint is
+/// not what follows.
+pub fn derive(
+    storage: &dyn Storage,
+    manifest: &Manifest,
+    shard: ShardId,
+    inventory: &Inventory,
+    number: u32,
+    progress: &Progress,
+) -> Result<(SealedHeader, Derived), OpenError> {
+    let mut stated = EntriesDigest::default();
+    let mut window = Duration::ZERO;
+    let mut rebuild = Rebuild::new(settings(manifest, Duration::from_secs(3_600)));
+    let header = read_checkpoint(storage, manifest, shard, number, progress, &mut |entry| {
+        stated.add(&entry);
+        if let Entry::Memory(memory) = &entry {
+            window = memory.idempotency_window();
+        }
+        rebuild.entry(entry)
+    })?;
+    let refuse = |expected: &str, found: String| Refusal {
+        file: storage.display(&FileKind::Checkpoint.path(shard, number)),
+        offset: header.bytes,
+        expected: expected.to_owned(),
+        found,
+        advice: RESTORE.to_owned(),
+    };
+    rebuild
+        .restored(&header)
+        .map_err(|found| refuse("entries that are a ledger", found))?;
+    drop(rebuild);
+    let mut again = Rebuild::new(settings(manifest, window));
+    let before = Before {
+        storage,
+        manifest,
+        shard,
+        inventory,
+        progress,
+    };
+    if !before.replay(&header, &mut again)? {
+        return Ok((header, Derived::NothingBefore));
+    }
+    let derived = EntriesDigest::of(&again.into_ledger());
+    if derived != stated {
+        let found = format!("{} entries where {} follow", stated.count, derived.count);
+        let expected = "the state that the checkpoint and the postings before it lead to";
+        return Err(refuse(expected, found).into());
+    }
+    Ok((header, Derived::Equal))
+}
+
+fn settings(manifest: &Manifest, idempotency_window: Duration) -> LedgerSettings {
+    LedgerSettings {
+        idempotency_window,
+        digest_secret: manifest.digest_secret,
+    }
+}
+
+/// What may be there from before a checkpoint.
+struct Before<'a> {
+    storage: &'a dyn Storage,
+    manifest: &'a Manifest,
+    shard: ShardId,
+    inventory: &'a Inventory,
+    progress: &'a Progress,
+}
+
+impl Before<'_> {
+    /// Brings a ledger to the state of a checkpoint; tells whether that could be done.
+    fn replay(&self, header: &SealedHeader, rebuild: &mut Rebuild) -> Result<bool, OpenError> {
+        let Self {
+            storage,
+            manifest,
+            shard,
+            inventory,
+            progress,
+        } = *self;
+        let has_base = inventory.checkpoints.binary_search(&header.base).is_ok();
+        // Without the checkpoint before, a history that reaches back to the first
+        // posting says the same.
+        let base = if has_base { header.base } else { 0 };
+        let mut start = LogPosition::origin(manifest.data_set, shard);
+        if base > 0 {
+            let read = read_checkpoint(storage, manifest, shard, base, progress, &mut |entry| {
+                rebuild.entry(entry)
+            })?;
+            // Refused already when that checkpoint was looked at by itself.
+            let _ = rebuild.restored(&read);
+            start = read.position();
+        }
+        if inventory.has_segments(base + 1..=header.number) {
+            let scanner = Scanner::new(storage, manifest, shard, Access::Read, progress);
+            let end = scanner.run_closed(start, header.number, rebuild)?;
+            return Ok(end == header.position());
+        }
+        let mut next = start.next_lsn;
+        for &number in inventory.histories.iter().filter(|at| **at > base) {
+            if number > header.number {
+                break;
+            }
+            let read = read_history(
+                storage,
+                manifest,
+                shard,
+                number,
+                progress,
+                &mut |lsn, posting| {
+                    // Postings before the oldest that is kept are missing: nothing to apply to.
+                    if lsn != next {
+                        return Ok(());
+                    }
+                    next = next.next();
+                    rebuild.posting(lsn, posting)
+                },
+            )?;
+            if read.next_lsn != next {
+                return Ok(false);
+            }
+        }
+        Ok(next == header.next_lsn && next != Lsn::NONE)
+    }
+}
+
+/// Digest of entries in their order, and how many they are.
+#[derive(Default, PartialEq, Eq)]
+struct EntriesDigest {
+    digest: u64,
+    count: u64,
+    bytes: Vec<u8>,
+}
+
+impl EntriesDigest {
+    fn add(&mut self, entry: &Entry) {
+        self.bytes.clear();
+        encode_entry(entry, &mut self.bytes);
+        self.digest = xxh3_64_with_seed(&self.bytes, self.digest);
+        self.count += 1;
+    }
+
+    fn of(ledger: &Ledger) -> Self {
+        let mut digest = Self::default();
+        let Ok(()) = ledger.entries::<std::convert::Infallible>(&mut |entry| {
+            digest.add(&entry);
+            Ok(())
+        });
+        digest
+    }
+}
