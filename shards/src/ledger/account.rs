@@ -1,7 +1,7 @@
 //! Accounts: who they are and what they hold.
 
 use super::index::{Index, Slab};
-use super::{AccountFacts, AccountStatus, Funds, books::BookIndex, session::SessionIndex};
+use super::{AccountFacts, AccountStatus, Funds, Limits, books::BookIndex, session::SessionIndex};
 use crate::types::{AccountId, Balance, CountryCode, Currency, Lsn, SessionKey, UnixMillis};
 
 /// One account. A million of these are held per gigabyte or so: mind the size.
@@ -40,6 +40,8 @@ impl Account {
             funds: self.funds(),
             country: self.country,
             status: self.status,
+            limits: Limits::default(),
+            last_booking: Lsn::NONE,
             created_at: self.created_at,
             open_rounds: self.open_rounds,
             live_session,

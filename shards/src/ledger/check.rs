@@ -116,6 +116,7 @@ mod tests {
         let mut ledger = Ledger::new(LedgerSettings {
             idempotency_window: Duration::from_secs(3_600),
             digest_secret: [1, 2],
+            clock_skew_max: Duration::from_secs(300),
         });
         let steps = [
             (deposit(5, 5), "its account does not exist"),

@@ -13,9 +13,11 @@ mod check;
 mod command;
 mod deposit;
 mod index;
+mod limits;
 mod open;
 mod play;
 mod posting;
+mod request;
 mod session;
 mod transactions;
 
@@ -26,10 +28,15 @@ pub use books::Book;
 use books::Books;
 pub use check::Misfit;
 pub use command::{
-    AccountFacts, AccountStatus, Command, Facts, Funds, Outcome, Refusal, RefusalReason,
+    AccountFacts, AccountStatus, Booked, Command, Facts, Funds, Outcome, Refusal, RefusalReason,
     SessionFacts,
 };
+pub use limits::{Limits, LimitsChange, LossPeriod};
 pub use posting::{Change, HouseAccount, Movement, PlayerFunds, Posting};
+pub use request::{
+    AnswerAlert, AwardWinnings, Credit, EndRound, FundsOrder, PlaceBet, RollBackBet, RoundBooking,
+    StatedAmount, StatedSession, VoidBet,
+};
 pub use session::{SESSIONS_PER_ACCOUNT_MAX, SPENT_TOKENS_PER_SESSION_MAX};
 use session::{SessionIndex, Sessions};
 use transactions::Transactions;
@@ -44,6 +51,8 @@ pub struct LedgerSettings {
     /// Keys the digests of transaction ids, so that nobody can aim for a collision.
     /// Any value works; a process keeps one for its life.
     pub digest_secret: [u64; 2],
+    /// How far ahead of our clock a request's time may be.
+    pub clock_skew_max: Duration,
 }
 
 /// What a command leads to.
@@ -150,6 +159,8 @@ impl Ledger {
                 logout_at,
             } => self.decide_open_session(account, *key, *country, *logout_at, now),
             Command::LogOutSession { key } => self.decide_log_out(*key, now),
+            // The rules of these are being written on the branch `ledger`.
+            _ => Decision::refuse_unknown_account(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::account::{Account, AccountIndex};
 use super::{
-    AccountFacts, AccountStatus, Change, Decision, Facts, Funds, Ledger, Outcome, Posting,
+    AccountFacts, AccountStatus, Change, Decision, Facts, Funds, Ledger, Limits, Outcome, Posting,
 };
 use crate::types::{AccountId, Balance, CountryCode, Currency, Lsn, SessionKey, UnixMillis};
 
@@ -82,6 +82,8 @@ impl Ledger {
             funds: Funds { currency, balance },
             country,
             status: AccountStatus::Active,
+            limits: Limits::default(),
+            last_booking: Lsn::NONE,
             created_at: now,
             open_rounds: 0,
             live_session: session,
