@@ -273,6 +273,7 @@ fn start_cluster(
         ledger: LedgerSettings {
             idempotency_window: config.ledger.idempotency_window,
             digest_secret: data.manifest().digest_secret,
+            clock_skew_max: config.ledger.max_clock_skew,
         },
     };
     Ok(Cluster::start(&settings, data, move |handle| {

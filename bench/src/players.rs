@@ -10,6 +10,7 @@ use shards::types::{AccountId, Amount, CountryCode, Currency, TransactionId};
 pub(crate) const LEDGER: LedgerSettings = LedgerSettings {
     idempotency_window: Duration::from_secs(72 * 3_600),
     digest_secret: [0x5EED, 0xFEED],
+    clock_skew_max: Duration::from_secs(300),
 };
 
 /// As `purser.toml` has it unless configured.

@@ -29,6 +29,7 @@ fn settings(flush_place: FlushPlace) -> ClusterSettings {
         ledger: LedgerSettings {
             idempotency_window: Duration::from_secs(3_600),
             digest_secret: [1, 2],
+            clock_skew_max: Duration::from_secs(300),
         },
     }
 }

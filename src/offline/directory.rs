@@ -156,6 +156,7 @@ pub(super) fn empty_ledger() -> Ledger {
         // Repeats are not looked for: the shortest memory that there is will do.
         idempotency_window: std::time::Duration::from_secs(3_600),
         digest_secret: [0, 0],
+        clock_skew_max: std::time::Duration::from_secs(300),
     })
 }
 

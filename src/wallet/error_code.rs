@@ -77,6 +77,23 @@ pub(super) fn of_refusal(reason: RefusalReason) -> (ErrorCode, &'static str) {
             UnknownError,
             "the account cannot hold that much, nothing was booked",
         ),
+        // The endpoints that can be refused so are being written on the branch `wire`.
+        RefusalReason::SessionUnknown
+        | RefusalReason::SessionLoggedOut
+        | RefusalReason::SessionOfAnotherAccount
+        | RefusalReason::GameNotFound
+        | RefusalReason::RolledBackBefore
+        | RefusalReason::AccountSuspended
+        | RefusalReason::SessionLimit
+        | RefusalReason::LossLimit(_)
+        | RefusalReason::InsufficientFunds
+        | RefusalReason::BetNotFound
+        | RefusalReason::RollbackMismatch
+        | RefusalReason::RoundNotFound
+        | RefusalReason::RequestTooOld
+        | RefusalReason::RequestInFuture
+        | RefusalReason::AmountTooPrecise
+        | RefusalReason::NoBonusFunds => (UnknownError, "refused"),
         RefusalReason::TooManyTokens => (
             UnknownError,
             "the session redeemed as many tokens as the wallet keeps for one, retry when they have expired",

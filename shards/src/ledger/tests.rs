@@ -88,6 +88,7 @@ fn ledger() -> Ledger {
     Ledger::new(LedgerSettings {
         idempotency_window: Duration::from_secs(72 * 3_600),
         digest_secret: [1, 2],
+        clock_skew_max: Duration::from_secs(300),
     })
 }
 
@@ -117,10 +118,11 @@ fn run(ledger: &mut Ledger, commands: &[Command]) -> String {
             }
         };
         match facts.unwrap() {
-            Facts::Funds(funds) => {
+            Facts::Booked(Booked { funds, .. }) | Facts::Funds(funds) => {
                 let Balance { cash, bonus } = funds.balance;
                 writeln!(story, "{word} {}+{}", cash.minor(), bonus.minor()).unwrap();
             }
+            Facts::Books(books) => writeln!(story, "{word} {} books", books.len()).unwrap(),
             Facts::Account(facts) => {
                 let Balance { cash, bonus } = facts.funds.balance;
                 let live = facts.live_session.is_some();

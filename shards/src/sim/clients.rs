@@ -182,7 +182,7 @@ fn shown(outcome: &Outcome) -> u64 {
         }
         Outcome::Accepted(_) => 1,
         Outcome::Repeated(_) => 2,
-        Outcome::Refused(refusal) => 3 + refusal.reason as u64,
+        Outcome::Refused(_) => 3,
     }
 }
 

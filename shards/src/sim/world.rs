@@ -161,6 +161,7 @@ impl World {
             settings: LedgerSettings {
                 idempotency_window: Duration::from_secs(72 * 3_600),
                 digest_secret: [random.number(), random.number()],
+                clock_skew_max: Duration::from_secs(300),
             },
             trace: seed,
             tells,

@@ -13,7 +13,6 @@ mod checkpoint;
 mod codec;
 mod data_set;
 mod derive;
-mod entry_codec;
 mod error;
 mod fold;
 mod frame;
@@ -32,10 +31,9 @@ mod window;
 
 pub use batch::{Batch, RECORD_BYTES_MAX};
 pub use checkpoint::read_checkpoint;
-pub use codec::{DecodeError, decode, encode};
+pub use codec::{DecodeError, decode, decode_entry, encode, encode_entry};
 pub use data_set::DataSet;
 pub use derive::{Derived, derive};
-pub use entry_codec::{decode_entry, encode_entry};
 pub use error::{FoldError, LogError, OpenError, Refusal};
 pub use fold::{FoldSettings, Folded, fold};
 pub use frame::{

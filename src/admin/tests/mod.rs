@@ -61,6 +61,7 @@ impl Fixture {
             ledger: LedgerSettings {
                 idempotency_window: Duration::from_secs(72 * 3_600),
                 digest_secret: [1, 2],
+                clock_skew_max: Duration::from_secs(300),
             },
         };
         let (data, _) = DataSet::in_memory(2).unwrap();

@@ -1,16 +1,19 @@
 //! An entry of a checkpoint as bytes.
 //!
-//! As a posting's (`codec.rs`): little-endian, texts behind their length in one byte, and
+//! As a posting's (`mod.rs`): little-endian, ids behind their length in one byte, and
 //! a first byte that says the kind. The numbers and the fields behind them never change
 //! their meaning: an entry that needs other fields gets a new kind, and the old one stays
 //! readable.
 
-use super::codec::{DecodeError, Reader, put_i64, put_key, put_text};
+use super::fields::{
+    Reader, put_country, put_currency, put_i64, put_i128, put_id, put_key, put_lsn, put_time,
+};
+use super::{DecodeError, limits, put_limits, put_status, status};
 use crate::ledger::{
-    AccountEntry, AccountStatus, Book, Entry, HouseAccount, MemoryEntry, SessionEntry,
+    AccountEntry, Book, Entry, HouseAccount, LossEntry, MemoryEntry, RoundEntry, SessionEntry,
     SpentTokenEntry, TransactionEntry,
 };
-use crate::types::{AccountId, CountryCode, Currency, UnixMillis};
+use crate::types::UnixMillis;
 
 mod kind {
     pub(super) const BOOK: u8 = 1;
@@ -20,6 +23,8 @@ mod kind {
     pub(super) const MEMORY: u8 = 5;
     pub(super) const WINDOW: u8 = 6;
     pub(super) const TRANSACTION: u8 = 7;
+    pub(super) const ROUND_WINDOW: u8 = 8;
+    pub(super) const ROUND: u8 = 9;
 }
 
 /// Appends an entry's bytes.
@@ -27,7 +32,7 @@ pub fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
     match entry {
         Entry::Book(book) => {
             out.push(kind::BOOK);
-            put_text(out, &book.domain);
+            put_id(out, &book.domain);
             put_currency(out, book.currency);
             put_i128(out, book.player_cash);
             put_i128(out, book.player_bonus);
@@ -37,17 +42,20 @@ pub fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
         }
         Entry::Account(account) => {
             out.push(kind::ACCOUNT);
-            put_text(out, account.id.as_str());
+            put_id(out, account.id.as_str());
             put_currency(out, account.currency);
             put_country(out, account.country);
-            out.push(match account.status {
-                AccountStatus::Active => 0,
-                AccountStatus::Suspended => 1,
-            });
+            put_status(out, account.status);
             put_i64(out, account.balance.cash.minor());
             put_i64(out, account.balance.bonus.minor());
             put_i64(out, account.created_at.0);
-            out.extend_from_slice(&account.open_rounds.to_le_bytes());
+            put_lsn(out, account.last_booking);
+            put_limits(out, &account.limits);
+            out.push(u8::from(account.losses.is_some()));
+            for loss in account.losses.iter().flatten() {
+                put_i64(out, loss.minor);
+                out.extend_from_slice(&loss.span.to_le_bytes());
+            }
         }
         Entry::Session(session) => {
             out.push(kind::SESSION);
@@ -76,6 +84,20 @@ pub fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
             out.push(kind::TRANSACTION);
             out.extend_from_slice(&transaction.digest.to_le_bytes());
             out.extend_from_slice(&transaction.contents.to_le_bytes());
+            put_i64(out, transaction.note);
+        }
+        Entry::RoundWindow { number } => {
+            out.push(kind::ROUND_WINDOW);
+            put_i64(out, *number);
+        }
+        Entry::Round(round) => {
+            out.push(kind::ROUND);
+            out.extend_from_slice(&round.digest.to_le_bytes());
+            put_id(out, round.account.as_str());
+            put_i64(out, round.staked.cash.minor());
+            put_i64(out, round.staked.bonus.minor());
+            out.push(u8::from(round.is_open));
+            out.push(u8::from(round.has_result));
         }
     }
 }
@@ -85,33 +107,31 @@ pub fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
 /// # Errors
 /// [`DecodeError`] says what is wrong with the bytes.
 pub fn decode_entry(bytes: &[u8]) -> Result<Entry, DecodeError> {
-    let mut reader = Reader { rest: bytes };
+    let mut reader = Reader::new(bytes);
     let entry = match reader.u8()? {
         kind::BOOK => Entry::Book(Book {
-            domain: reader.text()?.to_owned(),
+            domain: reader.id("domain", |name| Some(name.to_owned()))?,
             currency: reader.currency()?,
-            player_cash: i128(&mut reader)?,
-            player_bonus: i128(&mut reader)?,
+            player_cash: reader.i128()?,
+            player_bonus: reader.i128()?,
             house: house(&mut reader)?,
         }),
         kind::ACCOUNT => Entry::Account(AccountEntry {
-            id: AccountId::parse(reader.text()?).ok_or(DecodeError::Invalid("account id"))?,
+            id: reader.account()?,
             currency: reader.currency()?,
             country: reader.country()?,
-            status: match reader.u8()? {
-                0 => AccountStatus::Active,
-                1 => AccountStatus::Suspended,
-                _ => return Err(DecodeError::Invalid("account status")),
-            },
+            status: status(&mut reader)?,
             balance: reader.balance()?,
             created_at: UnixMillis(reader.i64()?),
-            open_rounds: reader.array().map(u32::from_le_bytes)?,
+            last_booking: reader.lsn()?,
+            limits: limits(&mut reader)?,
+            losses: losses(&mut reader)?,
         }),
         kind::SESSION => Entry::Session(SessionEntry {
             key: reader.key()?,
             country: reader.country()?,
             created_at: UnixMillis(reader.i64()?),
-            logout_at: time(&mut reader)?,
+            logout_at: reader.time()?,
             logged_out: reader.flag()?,
         }),
         kind::SPENT_TOKEN => Entry::SpentToken(SpentTokenEntry {
@@ -121,7 +141,7 @@ pub fn decode_entry(bytes: &[u8]) -> Result<Entry, DecodeError> {
         kind::MEMORY => Entry::Memory(MemoryEntry {
             span_ms: reader.i64()?,
             age_ms: reader.i64()?,
-            last_at: time(&mut reader)?,
+            last_at: reader.time()?,
         }),
         kind::WINDOW => Entry::Window {
             number: reader.i64()?,
@@ -129,41 +149,22 @@ pub fn decode_entry(bytes: &[u8]) -> Result<Entry, DecodeError> {
         kind::TRANSACTION => Entry::Transaction(TransactionEntry {
             digest: reader.array().map(u128::from_le_bytes)?,
             contents: reader.array().map(u64::from_le_bytes)?,
+            note: reader.i64()?,
+        }),
+        kind::ROUND_WINDOW => Entry::RoundWindow {
+            number: reader.i64()?,
+        },
+        kind::ROUND => Entry::Round(RoundEntry {
+            digest: reader.array().map(u128::from_le_bytes)?,
+            account: reader.account()?,
+            staked: reader.balance()?,
+            is_open: reader.flag()?,
+            has_result: reader.flag()?,
         }),
         unknown => return Err(DecodeError::UnknownKind(unknown)),
     };
     reader.end()?;
     Ok(entry)
-}
-
-fn put_i128(out: &mut Vec<u8>, value: i128) {
-    out.extend_from_slice(&value.to_le_bytes());
-}
-
-fn put_currency(out: &mut Vec<u8>, currency: Currency) {
-    out.extend_from_slice(currency.code().as_bytes());
-}
-
-fn put_country(out: &mut Vec<u8>, country: CountryCode) {
-    out.extend_from_slice(country.as_str().as_bytes());
-}
-
-fn put_time(out: &mut Vec<u8>, time: Option<UnixMillis>) {
-    out.push(u8::from(time.is_some()));
-    if let Some(at) = time {
-        put_i64(out, at.0);
-    }
-}
-
-fn i128(reader: &mut Reader<'_>) -> Result<i128, DecodeError> {
-    reader.array().map(i128::from_le_bytes)
-}
-
-fn time(reader: &mut Reader<'_>) -> Result<Option<UnixMillis>, DecodeError> {
-    reader
-        .flag()?
-        .then(|| reader.i64().map(UnixMillis))
-        .transpose()
 }
 
 /// Accounts that a book did not have yet are empty; none is ever taken away.
@@ -174,9 +175,22 @@ fn house(reader: &mut Reader<'_>) -> Result<[i128; HouseAccount::ALL.len()], Dec
         .get_mut(..count)
         .ok_or(DecodeError::Invalid("number of house accounts"))?
     {
-        *account = i128(reader)?;
+        *account = reader.i128()?;
     }
     Ok(house)
+}
+
+/// What an account lost in each period, if it ever played.
+fn losses(reader: &mut Reader<'_>) -> Result<Option<[LossEntry; LossEntry::PERIODS]>, DecodeError> {
+    if !reader.flag()? {
+        return Ok(None);
+    }
+    let mut losses = [LossEntry::default(); LossEntry::PERIODS];
+    for loss in &mut losses {
+        loss.minor = reader.i64()?;
+        loss.span = reader.array().map(i32::from_le_bytes)?;
+    }
+    Ok(Some(losses))
 }
 
 #[cfg(test)]
@@ -184,7 +198,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::types::{Amount, Balance, SessionKey};
+    use crate::ledger::{AccountStatus, Limits};
+    use crate::types::{AccountId, Amount, Balance, CountryCode, Currency, Lsn, SessionKey};
 
     fn every_kind(number: i64, key: u128, text: &str, flag: bool) -> Vec<Entry> {
         let time = UnixMillis(number);
@@ -213,7 +228,17 @@ mod tests {
                     bonus: Amount::ZERO,
                 },
                 created_at: time,
-                open_rounds: 9,
+                last_booking: Lsn(key as u64),
+                limits: Limits {
+                    loss_weekly: flag.then_some(amount),
+                    ..Limits::default()
+                },
+                losses: flag.then_some(
+                    [LossEntry {
+                        minor: number,
+                        span: 9,
+                    }; 3],
+                ),
             }),
             Entry::Session(SessionEntry {
                 key: SessionKey::from_bits(key),
@@ -235,6 +260,18 @@ mod tests {
             Entry::Transaction(TransactionEntry {
                 digest: key,
                 contents: key as u64,
+                note: number,
+            }),
+            Entry::RoundWindow { number },
+            Entry::Round(RoundEntry {
+                digest: key,
+                account: AccountId::parse(&format!("a/{text}")).unwrap(),
+                staked: Balance {
+                    cash: amount,
+                    bonus: Amount::ZERO,
+                },
+                is_open: flag,
+                has_result: !flag,
             }),
         ]
     }
