@@ -9,13 +9,13 @@ use super::checkpoint::read_checkpoint;
 use super::codec::encode_entry;
 use super::error::{OpenError, RESTORE, Refusal};
 use super::frame::FileKind;
-use super::history::read_history;
+use super::history::{self, read_history};
 use super::inventory::Inventory;
 use super::log::LogPosition;
 use super::manifest::Manifest;
 use super::rebuild::Rebuild;
 use super::scan::{Access, Progress, Scanner, Visitor};
-use super::sealed::SealedHeader;
+use super::sealed::{Sealed, SealedHeader};
 use crate::ledger::{Entry, Ledger, LedgerSettings};
 use crate::storage::Storage;
 use crate::types::{Lsn, ShardId};
@@ -72,13 +72,16 @@ pub fn derive(
         inventory,
         progress,
     };
-    if !before.replay(&header, &mut again)? {
+    let Some(next_lsn) = before.replay(&header, &mut again)? else {
         return Ok((header, Derived::NothingBefore));
-    }
+    };
     let derived = EntriesDigest::of(&again.into_ledger());
-    if derived != stated {
-        let found = format!("{} entries where {} follow", stated.count, derived.count);
+    if derived != stated || next_lsn != header.next_lsn {
         let expected = "the state that the checkpoint and the postings before it lead to";
+        let found = format!(
+            "another one: {} entries at LSN {} where {} at LSN {next_lsn} follow",
+            stated.count, header.next_lsn, derived.count
+        );
         return Err(refuse(expected, found).into());
     }
     Ok((header, Derived::Equal))
@@ -103,8 +106,13 @@ struct Before<'a> {
 }
 
 impl Before<'_> {
-    /// Brings a ledger to the state of a checkpoint; tells whether that could be done.
-    fn replay(&self, header: &SealedHeader, rebuild: &mut Rebuild) -> Result<bool, OpenError> {
+    /// Brings a ledger to the state of a checkpoint, and tells how far it came; `None`
+    /// when what would lead there is not kept.
+    fn replay(
+        &self,
+        header: &SealedHeader,
+        rebuild: &mut Rebuild,
+    ) -> Result<Option<Lsn>, OpenError> {
         let Self {
             storage,
             manifest,
@@ -128,33 +136,27 @@ impl Before<'_> {
         if inventory.has_segments(base + 1..=header.number) {
             let scanner = Scanner::new(storage, manifest, shard, Access::Read, progress);
             let end = scanner.run_closed(start, header.number, rebuild)?;
-            return Ok(end == header.position());
+            return Ok(Some(end.next_lsn));
         }
         let mut next = start.next_lsn;
-        for &number in inventory.histories.iter().filter(|at| **at > base) {
-            if number > header.number {
-                break;
+        let between = |at: &&u32| **at > base && **at <= header.number;
+        for &number in inventory.histories.iter().filter(between) {
+            let past = Sealed::open(storage, history::id_of(manifest, shard, number))?.header;
+            if past.first_lsn != next {
+                return Ok(None);
             }
-            let read = read_history(
+            read_history(
                 storage,
                 manifest,
                 shard,
                 number,
                 progress,
-                &mut |lsn, posting| {
-                    // Postings before the oldest that is kept are missing: nothing to apply to.
-                    if lsn != next {
-                        return Ok(());
-                    }
-                    next = next.next();
-                    rebuild.posting(lsn, posting)
-                },
+                &mut |lsn, posting| rebuild.posting(lsn, posting),
             )?;
-            if read.next_lsn != next {
-                return Ok(false);
-            }
+            next = past.next_lsn;
         }
-        Ok(next == header.next_lsn && next != Lsn::NONE)
+        // Some of the history is missing, or all of it.
+        Ok((next == header.next_lsn && !inventory.histories.is_empty()).then_some(next))
     }
 }
 

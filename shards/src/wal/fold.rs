@@ -15,13 +15,15 @@ use std::time::Duration;
 use super::checkpoint::{self, begin, write_checkpoint};
 use super::codec::encode;
 use super::error::{FoldError, OpenError};
-use super::frame::{Chain, FRAME_BYTES_MAX, FileKind, FrameHeader, Place, frame_bytes};
+use super::frame::{Chain, FileKind, FrameHeader, Place, frame_bytes};
 use super::history;
 use super::inventory::{Inventory, TEMPORARY_SUFFIX};
 use super::manifest::Manifest;
 use super::rebuild::Rebuild;
 use super::scan::{Access, Progress, Scanner, Visitor};
-use super::sealed::{LogAge, Sealed, SealedHeader, SealedId, SealedWriter, remove_temporary};
+use super::sealed::{
+    LogAge, PACE_BYTES, Sealed, SealedHeader, SealedId, SealedWriter, remove_temporary,
+};
 use super::segment::{release_segment, shard_directory};
 use crate::failpoint::{self, Window};
 use crate::ledger::{Entry, LedgerSettings, Posting};
@@ -186,7 +188,7 @@ impl<'a> Folding<'a, '_> {
 
     fn breathe(&mut self, bytes: u64) -> Result<(), FoldError> {
         self.unpaced_bytes += bytes;
-        if self.unpaced_bytes < FRAME_BYTES_MAX as u64 {
+        if self.unpaced_bytes < PACE_BYTES {
             return Ok(());
         }
         match (self.pace)(std::mem::take(&mut self.unpaced_bytes)) {

@@ -382,6 +382,10 @@ pub(super) struct SealedWriter<'a> {
     buffer: AlignedBuf,
 }
 
+/// How often whoever paces a fold is asked, in bytes read or written: a millisecond of a
+/// slow disk.
+pub(super) const PACE_BYTES: u64 = 64 << 10;
+
 /// What a frame of such a file holds.
 const PAYLOAD_BYTES_MAX: usize = FRAME_BYTES_MAX - FRAME_HEADER_BYTES;
 
@@ -488,9 +492,9 @@ impl<'a> SealedWriter<'a> {
         let mut unpaced_bytes = 0;
         let read = Sealed::open_at(self.storage, self.id, &path).and_then(|whole| {
             whole.read(&Progress::default(), &mut |_, record| {
-                unpaced_bytes += record.len();
-                if unpaced_bytes >= FRAME_BYTES_MAX {
-                    stopped = pace(std::mem::take(&mut unpaced_bytes) as u64).is_break();
+                unpaced_bytes += record.len() as u64;
+                if unpaced_bytes >= PACE_BYTES {
+                    stopped = pace(std::mem::take(&mut unpaced_bytes)).is_break();
                 }
                 if stopped {
                     return Err("a stop".to_owned());

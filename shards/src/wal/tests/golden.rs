@@ -2,10 +2,16 @@
 //! never change: data that was written must be readable for ever.
 
 use std::fmt::Write;
+use std::ops::ControlFlow;
+use std::time::Duration;
 
 use super::*;
+use crate::ledger::{Ledger, LedgerSettings};
 use crate::routing::SlotMap;
+use crate::storage::Storage;
 use crate::types::{CountryCode, Currency, SessionKey};
+use crate::wal::checkpoint::write_checkpoint;
+use crate::wal::sealed::SealedWriter;
 
 /// Sixteen bytes a line; lines like the one before are left out, and the length.
 fn dump(bytes: &[u8]) -> String {
@@ -69,6 +75,86 @@ fn a_segment_has_these_bytes() {
     let bytes = disk.contents("shard-0/00000001.seg").unwrap();
     check(&bytes, include_str!("../golden/segment.hex"), "the segment");
     assert_eq!(recovered(&disk).unwrap().1, postings);
+}
+
+/// The state after those postings, and the postings as history keeps them.
+#[test]
+fn a_checkpoint_and_its_history_have_these_bytes() {
+    let disk = MemoryDisk::default();
+    disk.create_directory("shard-0").unwrap();
+    let mut go_on = |_| ControlFlow::Continue(());
+    let header = |kind| SealedHeader {
+        kind,
+        data_set: DATA_SET,
+        shard: SHARD,
+        number: 2,
+        base: 1,
+        bytes: 0,
+        first_lsn: Lsn(1),
+        next_lsn: Lsn(6),
+        chain: Chain(0x0706_0504_0302_0100),
+        records: 0,
+        age: LogAge {
+            ms: 3_600_005,
+            last_at: UnixMillis(1_795_000_000_005),
+        },
+        digest: Chain(0),
+    };
+    let mut ledger = Ledger::new(LedgerSettings {
+        idempotency_window: Duration::from_secs(72 * 3_600),
+        digest_secret: FOUNDING.digest_secret,
+    });
+    let manifest = Manifest {
+        data_set: DATA_SET,
+        digest_secret: FOUNDING.digest_secret,
+        slot_map: SlotMap::even(1),
+    };
+    let past_id = history::id_of(&manifest, SHARD, 2);
+    let mut past = SealedWriter::create(&disk, past_id, Lsn(1)).unwrap();
+    let mut postings = postings();
+    // No ledger opens a session a second time under one key.
+    postings.remove(2);
+    for (lsn, posting) in (1..).zip(&postings) {
+        ledger.try_apply(Lsn(lsn), posting).unwrap();
+        past.push(|out| encode(posting, out)).unwrap();
+    }
+    past.finish(header(FileKind::History), &mut go_on)
+        .and_then(|past| Ok(past.publish()?))
+        .unwrap();
+    write_checkpoint(&disk, header(FileKind::Checkpoint), &ledger, &mut go_on)
+        .and_then(|checkpoint| Ok(checkpoint.publish()?))
+        .unwrap();
+    for (file, golden) in [
+        ("00000002.ckpt", include_str!("../golden/checkpoint.hex")),
+        ("00000002.past", include_str!("../golden/history.hex")),
+    ] {
+        check(
+            &disk.contents(&format!("shard-0/{file}")).unwrap(),
+            golden,
+            file,
+        );
+    }
+    let mut rebuild = Rebuild::new(LedgerSettings {
+        idempotency_window: Duration::from_secs(3_600),
+        digest_secret: FOUNDING.digest_secret,
+    });
+    let progress = Progress::default();
+    read_checkpoint(&disk, &manifest, SHARD, 2, &progress, &mut |entry| {
+        rebuild.entry(entry)
+    })
+    .and_then(|header| {
+        rebuild.restored(&header).unwrap();
+        Ok(header)
+    })
+    .unwrap();
+    assert_eq!(rebuild.ledger().counts(), ledger.counts());
+    let mut read = Vec::new();
+    read_history(&disk, &manifest, SHARD, 2, &progress, &mut |_, posting| {
+        read.push(posting);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(read, postings);
 }
 
 fn postings() -> Vec<Posting> {

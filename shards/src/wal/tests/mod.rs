@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod fold;
 mod golden;
 mod live;
 mod sequences;
