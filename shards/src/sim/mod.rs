@@ -18,9 +18,11 @@
 mod account;
 mod clients;
 mod commit;
+mod dealer;
 mod disks;
 mod effect;
 mod faults;
+pub mod model;
 mod oracle;
 mod random;
 mod server;
@@ -30,6 +32,8 @@ mod world;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use dealer::{Dealer, Taste};
+pub use random::Random;
 use world::World;
 
 /// A part that is broken on purpose, to see whether the simulation notices.
