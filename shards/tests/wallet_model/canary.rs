@@ -11,7 +11,7 @@ use super::wallet::Wallet;
 
 /// Which rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Canary {
+pub(crate) enum Canary {
     /// A repeat is booked once more.
     ForgetsRepeats,
     /// A bet is taken from the other funds first.
@@ -32,7 +32,7 @@ pub enum Canary {
 type Answer = Result<(Outcome, Option<Lsn>), String>;
 
 impl Canary {
-    pub const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::ForgetsRepeats,
         Self::SplitsTheOtherWay,
         Self::SkipsLossLimits,
@@ -43,7 +43,7 @@ impl Canary {
     ];
 
     /// Submits a command, and breaks the rule where it applies.
-    pub fn submit(self, wallet: &mut Wallet, command: &Command, now: UnixMillis) -> Answer {
+    pub(crate) fn submit(self, wallet: &mut Wallet, command: &Command, now: UnixMillis) -> Answer {
         // Chance from the step alone: it stays the same when other steps are left out.
         if Random::new(now.0 as u64).one_in(2) {
             return wallet.submit(command, now);

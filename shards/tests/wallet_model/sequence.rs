@@ -8,7 +8,7 @@ use shards::types::{AccountId, UnixMillis};
 
 /// Commands of one sequence: enough for every account to have a history, few enough to
 /// read all of it again at every step.
-pub const STEPS: u64 = 200;
+pub(crate) const STEPS: u64 = 200;
 
 const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
@@ -25,17 +25,17 @@ const ENDS: [i64; 5] = [
 ];
 
 #[derive(Clone)]
-pub struct Step {
-    pub now: UnixMillis,
-    pub command: Command,
+pub(crate) struct Step {
+    pub(crate) now: UnixMillis,
+    pub(crate) command: Command,
 }
 
 #[derive(Clone)]
-pub struct Sequence {
-    pub seed: u64,
-    pub settings: LedgerSettings,
-    pub accounts: Vec<AccountId>,
-    pub steps: Vec<Step>,
+pub(crate) struct Sequence {
+    pub(crate) seed: u64,
+    pub(crate) settings: LedgerSettings,
+    pub(crate) accounts: Vec<AccountId>,
+    pub(crate) steps: Vec<Step>,
 }
 
 /// How time passes.
@@ -52,7 +52,7 @@ enum Clock {
 }
 
 impl Sequence {
-    pub fn deal(seed: u64) -> Self {
+    pub(crate) fn deal(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let window_hours = [1, 72][random.below(2) as usize];
         let settings = LedgerSettings {

@@ -8,7 +8,7 @@ use super::wallet::run;
 ///
 /// Every command is whole by itself, so a sequence without some of its steps is a
 /// sequence too.
-pub fn shortened(sequence: &Sequence, canary: Option<Canary>) -> Sequence {
+pub(crate) fn shortened(sequence: &Sequence, canary: Option<Canary>) -> Sequence {
     let mut short = sequence.clone();
     if let Err(failure) = run(&short, canary) {
         short.steps.truncate(failure.step + 1);

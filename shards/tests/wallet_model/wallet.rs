@@ -11,9 +11,9 @@ use super::canary::Canary;
 use super::sequence::{Sequence, Step};
 
 /// Where a sequence went wrong, and how.
-pub struct Failure {
-    pub step: usize,
-    pub what: String,
+pub(crate) struct Failure {
+    pub(crate) step: usize,
+    pub(crate) what: String,
 }
 
 impl fmt::Display for Failure {
@@ -23,7 +23,7 @@ impl fmt::Display for Failure {
 }
 
 /// A ledger, and a second one that is only given the postings.
-pub struct Wallet {
+pub(crate) struct Wallet {
     ledger: Ledger,
     recovered: Ledger,
     lsn: Lsn,
@@ -39,7 +39,7 @@ impl Wallet {
     }
 
     /// Decides and carries out, as `Shard::submit` does.
-    pub fn submit(
+    pub(crate) fn submit(
         &mut self,
         command: &Command,
         now: UnixMillis,
@@ -61,7 +61,7 @@ impl Wallet {
 }
 
 /// Runs a sequence from its first step to its last.
-pub fn run(sequence: &Sequence, canary: Option<Canary>) -> Result<(), Failure> {
+pub(crate) fn run(sequence: &Sequence, canary: Option<Canary>) -> Result<(), Failure> {
     let mut wallet = Wallet::new(sequence);
     let mut model = Model::new(&sequence.settings);
     for (number, step) in sequence.steps.iter().enumerate() {

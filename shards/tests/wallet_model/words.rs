@@ -6,7 +6,7 @@ use shards::types::UnixMillis;
 use super::sequence::Sequence;
 
 /// One command a line, with the time since the one before.
-pub fn of(sequence: &Sequence) -> String {
+pub(crate) fn of(sequence: &Sequence) -> String {
     let hours = sequence.settings.idempotency_window.as_secs() / 3_600;
     let mut before = sequence.steps.first().map_or(UnixMillis(0), |s| s.now);
     let mut words = format!("idempotency window {hours} h, from {} ms\n", before.0);
