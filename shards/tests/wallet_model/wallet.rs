@@ -121,7 +121,9 @@ fn check_read(
     now: UnixMillis,
 ) -> Result<(), String> {
     match ledger.decide(read, now) {
-        Decision::Answer { outcome, .. } => model.check(read, now, &outcome, None),
+        Decision::Answer { outcome, .. } => model
+            .check(read, now, &outcome, None)
+            .map_err(|why| format!("then {read:?}: {why}")),
         Decision::Post(..) => Err(format!("a read books: {read:?}")),
     }
 }

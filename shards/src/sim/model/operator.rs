@@ -134,7 +134,8 @@ impl Model {
         match key {
             Some(key) if shown.facts.live_session.is_none() => {
                 shown.facts.live_session = Some(key);
-                let session = view.new_session(key, opening.country, None);
+                // The pages do not say whose country; the account keeps its own.
+                let session = view.new_session(key, view.account.country, None);
                 vec![Possible {
                     told: Told::Repeated(Shown::Account(Box::new(shown))),
                     posts: Posts::Always,
