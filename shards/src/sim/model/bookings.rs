@@ -10,7 +10,7 @@ use crate::ledger::{
     AccountStatus, AwardWinnings, Booked, Credit, EndRound, Funds, FundsOrder, LossPeriod,
     PlaceBet, RefusalReason, RollBackBet, RoundBooking, StatedAmount, StatedSession, VoidBet,
 };
-use crate::types::{Currency, TransactionId, UnixMillis};
+use crate::types::{Amount, Currency, TransactionId, UnixMillis};
 
 /// What identifies a request and its repeats.
 pub(super) struct Request<'a> {
@@ -133,7 +133,9 @@ impl View<'_> {
             Possible::refused_by_any(reasons, self.shown_funds())
         };
         let mut losses = LossJudgement::default();
-        if !bet.free_play {
+        // A stake of nothing passes no limit, also behind one that was lowered.
+        let is_nothing = bet.round.amount == StatedAmount::Exact(Amount::ZERO);
+        if !bet.free_play && !is_nothing {
             losses = calendar::judge(self.account, bet.round.amount, self.now);
         }
         if !losses.passed.is_empty() {
@@ -268,7 +270,13 @@ impl View<'_> {
         let mut draft = Draft::of(Purse::default(), Remembered::BetNotFound, None);
         draft.forgets = forgets;
         draft.is_listed = false;
-        self.book(request, draft)
+        let mut possibles = self.book(request, draft);
+        if request.contents.amount == StatedAmount::TooLarge {
+            // No bet is of that amount: whether its id is spoiled by such a rollback,
+            // the pages do not say.
+            possibles.iter_mut().for_each(|p| p.posts = Posts::Either);
+        }
+        possibles
     }
 
     /// Whether a rollback came before a bet.
@@ -277,13 +285,16 @@ impl View<'_> {
         let tombstones = self.account.bookings.iter().filter(|booking| {
             booking.remembered == Remembered::BetNotFound && booking.contents.bet == id
         });
+        let memory = |tombstone: &Booking| match self.may_be_forgotten(tombstone.promised_until) {
+            true => Memory::Unsure,
+            false => Memory::Sure,
+        };
+        // A bet that was taken, rolled back and forgotten: its rollback may be known yet.
+        let known = self.account.find(Kind::Bet, id);
+        let behind = known.filter(|(_, bet)| bet.rolled_back);
         tombstones
-            .map(
-                |tombstone| match self.may_be_forgotten(tombstone.promised_until) {
-                    true => Memory::Unsure,
-                    false => Memory::Sure,
-                },
-            )
+            .map(memory)
+            .chain(behind.map(|_| Memory::Unsure))
             .max()
     }
 
@@ -486,7 +497,7 @@ impl View<'_> {
                 funds: Some(funds),
             },
         };
-        let stated_at = request.stated_at.map_or(self.now, |at| at.0);
+        let ahead = request.stated_at.map_or(0, |at| (at.0 - self.now).max(0));
         let booking = Booking {
             kind: request.kind,
             id: request.id.as_str().to_owned(),
@@ -495,7 +506,7 @@ impl View<'_> {
             at: self.now,
             // "Counted from the booking", and a repeat that still carries an acceptable
             // `Timestamp` must not book again.
-            promised_until: stated_at.max(self.now) + self.model.window_ms,
+            promised_until: self.age + ahead + self.model.window_ms,
             moved: draft.moved,
             periods: Periods::of(self.now),
             rolled_back: false,

@@ -68,7 +68,9 @@ pub(super) struct LossJudgement {
 ///
 /// A clock that is set back over midnight makes a day begin twice. What the net loss of
 /// that day is, protocol.md does not say, so until a later day has begun, either answer
-/// is right; the same holds for weeks and months.
+/// is right; the same holds for weeks and months. It also holds in a span in which more
+/// was lost or won than an account can hold: the wallet counts in 64 bits and stays at
+/// the ends of them.
 pub(super) fn judge(account: &Account, stake: StatedAmount, now_ms: i64) -> LossJudgement {
     let limits = &account.limits;
     let now = Periods::of(now_ms);
@@ -80,20 +82,22 @@ pub(super) fn judge(account: &Account, stake: StatedAmount, now_ms: i64) -> Loss
     ] {
         let Some(limit) = limit else { continue };
         let current = now.number(period);
-        let mut loss = 0;
+        let mut loss = 0i128;
+        let mut is_beyond = false;
         let mut latest = i64::MIN;
         let mut begun_twice = i64::MIN;
         for booking in account.bookings.iter().filter(|b| b.loss() != 0) {
             let number = booking.periods.number(period);
             if number == current {
                 loss += booking.loss();
+                is_beyond |= i64::try_from(loss).is_err();
             }
             if number < latest {
                 begun_twice = latest;
             }
             latest = latest.max(number);
         }
-        if current < latest || current <= begun_twice {
+        if current < latest || current <= begun_twice || is_beyond {
             judgement.unsure.push(period);
             continue;
         }

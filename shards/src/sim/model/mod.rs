@@ -13,7 +13,8 @@
 //!   `Timestamp` is refused by then; one with a fresh `Timestamp`, and the operator's
 //!   bookings, which have none, are not.
 //! * A loss limit in a day, week or month that a clock set back made begin twice
-//!   (`calendar.rs`).
+//!   (`calendar.rs`), or in which more than 2^63 was lost or won.
+//! * Whether a rollback with an amount beyond 64 bits keeps its bet's id from being used.
 //! * Reasons that are one code on the wire, where section 4 gives no order among them.
 //! * Accepted or repeated, where the wire says 0 for both: the end of a closed round, a
 //!   second rollback of a bet, a change of limits that changes nothing.
@@ -45,8 +46,14 @@ pub struct Model {
     window_ms: i64,
     skew_ms: i64,
     accounts: BTreeMap<String, Account>,
+    /// When something was posted last.
+    last_ms: Option<i64>,
     /// The latest time at which anything was posted.
     latest_ms: i64,
+    /// All time that has passed from posting to posting. What may be forgotten goes by
+    /// it: a clock that is set back takes no time away, and a wallet that runs behind
+    /// its bookings' times for long may forget them as it would with a right clock.
+    age_ms: i64,
 }
 
 /// One account at the time of a command.
@@ -54,8 +61,8 @@ struct View<'a> {
     model: &'a Model,
     account: &'a Account,
     now: i64,
-    /// The latest that the clock has ever been: what may be forgotten goes by it.
-    latest: i64,
+    /// Of the wallet.
+    age: i64,
 }
 
 impl Model {
@@ -68,7 +75,9 @@ impl Model {
             window_ms: ms(settings.idempotency_window),
             skew_ms: ms(settings.clock_skew_max),
             accounts: BTreeMap::new(),
+            last_ms: None,
             latest_ms: i64::MIN,
+            age_ms: 0,
         }
     }
 
@@ -105,7 +114,7 @@ impl Model {
     ) -> Result<(), String> {
         let possible = self.decide(command, now).choose(outcome, posted)?;
         if let Some(lsn) = posted {
-            self.latest_ms = self.latest_ms.max(now.0);
+            self.pass_to(now);
             self.carry_out(possible.effect, lsn, now);
         }
         Ok(())
@@ -207,8 +216,20 @@ impl Model {
             model: self,
             account,
             now: now.0,
-            latest: self.latest_ms.max(now.0),
+            age: self.age_at(now),
         }
+    }
+
+    fn age_at(&self, now: UnixMillis) -> i64 {
+        let passed = self.last_ms.map_or(0, |last_ms| now.0 - last_ms);
+        self.age_ms + passed.max(0)
+    }
+
+    /// Something is posted.
+    fn pass_to(&mut self, now: UnixMillis) {
+        self.age_ms = self.age_at(now);
+        self.last_ms = Some(now.0);
+        self.latest_ms = self.latest_ms.max(now.0);
     }
 
     fn session(&self, key: SessionKey) -> Option<(&Account, &Session)> {
@@ -237,9 +258,13 @@ impl Model {
                 issued_at,
                 expires_at,
             } => self.session_mut(key).spent.push((issued_at, expires_at)),
-            Effect::Booked(account, new) => self.account_mut(&account).book(*new, lsn),
+            Effect::Booked(account, new) => {
+                let age = self.age_ms;
+                self.account_mut(&account).book(*new, lsn, age);
+            }
             Effect::Round(account, after) => {
-                self.account_mut(&account).touch_round(after, now.0);
+                let age = self.age_ms;
+                self.account_mut(&account).touch_round(after, age);
             }
             Effect::Limits(account, limits) => self.account_mut(&account).limits = limits,
             Effect::Status(account, status) => self.account_mut(&account).status = status,
@@ -259,8 +284,7 @@ impl Model {
 }
 
 impl Account {
-    fn book(&mut self, new: NewBooking, lsn: Lsn) {
-        let at = new.booking.at;
+    fn book(&mut self, new: NewBooking, lsn: Lsn, age: i64) {
         self.purse = self.purse.plus(new.booking.moved);
         for (place, change) in [(new.rolls_back, true), (new.forgets, false)] {
             if let Some(place) = place {
@@ -272,7 +296,10 @@ impl Account {
             }
         }
         if let Some(after) = new.round {
-            self.touch_round(after, at);
+            let known = self.rounds.get(&after.name).filter(|_| !new.is_listed);
+            // What booked nothing does not make a round be remembered for longer.
+            let touched_at_age = known.map_or(age, |round| round.touched_at_age);
+            self.touch_round(after, touched_at_age);
         }
         if new.is_listed {
             self.last_booking.clear();
@@ -281,12 +308,10 @@ impl Account {
         self.bookings.push(new.booking);
     }
 
-    fn touch_round(&mut self, after: RoundAfter, at: i64) {
-        let known = self.rounds.get(&after.name);
-        let touched_at = known.map_or(at, |round| round.touched_at.max(at));
+    fn touch_round(&mut self, after: RoundAfter, age: i64) {
         let round = Round {
             standings: after.standings,
-            touched_at,
+            touched_at_age: age,
         };
         self.rounds.insert(after.name, round);
     }
@@ -311,7 +336,7 @@ impl View<'_> {
 
     /// Whether what was promised until a time may be forgotten.
     fn may_be_forgotten(&self, promised_until: i64) -> bool {
-        self.latest > promised_until
+        self.age > promised_until
     }
 
     /// All ways in which a round may stand.
@@ -320,7 +345,7 @@ impl View<'_> {
             return vec![Standing::UNKNOWN];
         };
         let mut standings = round.standings.clone();
-        let until = round.touched_at.saturating_add(self.model.window_ms);
+        let until = round.touched_at_age + self.model.window_ms;
         if self.may_be_forgotten(until) && !standings.contains(&Standing::UNKNOWN) {
             standings.push(Standing::UNKNOWN);
         }

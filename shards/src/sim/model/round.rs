@@ -67,8 +67,8 @@ impl Standing {
 #[derive(Clone, Debug)]
 pub(super) struct Round {
     pub(super) standings: Vec<Standing>,
-    /// It is remembered for the window from here.
-    pub(super) touched_at: i64,
+    /// It is remembered for the window from this age of the wallet.
+    pub(super) touched_at_age: i64,
 }
 
 /// Winnings in the proportion of the stakes, rounded down to the bonus side.

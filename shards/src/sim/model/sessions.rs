@@ -90,7 +90,7 @@ impl Model {
         let mut possibles = Vec::new();
         // A clock that is set back may make a token live again whose spending was
         // forgotten when it had expired.
-        let may_be_forgotten = spent.is_some_and(|(_, until)| view.latest >= *until);
+        let may_be_forgotten = spent.is_some_and(|(_, until)| self.latest_ms >= *until);
         if reasons.is_empty() || (may_be_forgotten && now < expires_at) {
             possibles.push(Possible {
                 told: Told::Accepted(view.session_facts(session)),

@@ -181,7 +181,7 @@ fn check_at(funds: (i64, i64), steps: &[(i64, Command, &str)]) {
         );
         let first = possibles.into_iter().next().unwrap();
         if first.posts != Posts::Never {
-            model.latest_ms = model.latest_ms.max(now.0);
+            model.pass_to(now);
             model.carry_out(first.effect, Lsn(number), now);
         }
         for book in model.books() {
