@@ -46,6 +46,10 @@ fn no_seed_breaks_a_promise() {
             shutdowns,
             shard_crashes,
             disk_failures,
+            bets,
+            rollbacks,
+            rollbacks_ahead,
+            bets_refused_behind,
             ..
         } = figures;
         for (what, happened) in [
@@ -56,6 +60,10 @@ fn no_seed_breaks_a_promise() {
             ("shutdown", shutdowns),
             ("shard crash", shard_crashes),
             ("disk failure", disk_failures),
+            ("bet", bets),
+            ("rollback", rollbacks),
+            ("rollback ahead of its bet", rollbacks_ahead),
+            ("bet behind its rollback", bets_refused_behind),
         ] {
             assert!(happened > 0, "never happened: {what}");
         }

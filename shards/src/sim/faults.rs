@@ -259,6 +259,9 @@ impl World {
         }
         // What was read is durable, and may be told.
         self.bounds[shard] = (found, found);
+        if self.is_judged() {
+            self.judges[shard].recovered(found)?;
+        }
         self.nodes[shard] = Some(Node::new(Shard::recovered(ledger, found), log));
         self.settle(shard);
         Ok(Ok(()))
