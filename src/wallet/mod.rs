@@ -7,19 +7,25 @@
 
 mod address;
 mod auth;
+mod echo;
 mod error_code;
 mod failure;
 mod json;
 mod members;
 mod metrics;
+mod mint;
+mod refusal;
 mod request;
 mod response;
 mod routes;
 mod service;
+mod shown;
 mod timestamp;
 
 pub use auth::Session;
 pub use error_code::ErrorCode;
 pub use metrics::WalletMetrics;
+pub use mint::TokenMint;
+pub use refusal::Times;
 pub use routes::Endpoint;
 pub use service::{Parts, WalletService};
