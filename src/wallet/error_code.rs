@@ -145,7 +145,11 @@ mod tests {
         ];
         for (reason, number, with_balance) in cases {
             let (code, balance) = of_refusal(reason);
-            assert_eq!((code.number(), balance), (number, with_balance), "{reason:?}");
+            assert_eq!(
+                (code.number(), balance),
+                (number, with_balance),
+                "{reason:?}"
+            );
         }
     }
 }

@@ -96,9 +96,8 @@ impl Stated {
 
     /// The first amount that is too precise.
     fn too_precise(&self, currency: Currency) -> Cow<'static, str> {
-        let is_too_precise = |amount: &DecimalText| {
-            amount.in_currency(currency) == Err(AmountError::TooPrecise)
-        };
+        let is_too_precise =
+            |amount: &DecimalText| amount.in_currency(currency) == Err(AmountError::TooPrecise);
         let found = self.amounts.iter().find_map(|(member, amount)| {
             let amount = amount.as_ref().filter(|amount| is_too_precise(amount))?;
             Some((member.name(), amount.as_str()))
@@ -211,7 +210,9 @@ mod tests {
             currency: Currency::parse(code).unwrap(),
             balance: Balance::default(),
         });
-        stated.words(&Refusal { reason, funds }, &times).into_owned()
+        stated
+            .words(&Refusal { reason, funds }, &times)
+            .into_owned()
     }
 
     #[test]

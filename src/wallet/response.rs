@@ -226,6 +226,62 @@ mod tests {
         }
     }
 
+    fn pounds(cash: i64, bonus: i64) -> Funds {
+        let minor = |minor| Amount::from_minor(minor).unwrap();
+        Funds {
+            currency: Currency::parse("GBP").unwrap(),
+            balance: Balance {
+                cash: minor(cash),
+                bonus: minor(bonus),
+            },
+        }
+    }
+
+    const BALANCE: &str = r#""Balance":{"CurrencyCode":"GBP","CashFunds":"90.00","BonusFunds":"0.05","FundsPriority":"CashFundsFirst"}"#;
+
+    #[test]
+    fn a_booking_has_the_balance_its_reference_and_a_bet_s_split() {
+        let booked = Booked {
+            funds: pounds(9_000, 5),
+            split: pounds(1_000, 25).balance,
+        };
+        let answer = |with_split| {
+            let priority = FundsPriority::CashFundsFirst;
+            written(|out| write_booked(&booked, priority, "t\"1", with_split, out))
+        };
+        assert_eq!(
+            answer(true),
+            format!(
+                r#"{{"ErrorCode":0,{BALANCE},"Result":{{"OperatorTransactionReference":"t\"1","OperatorTransactionSplit":{{"BonusAmount":"0.25","CashAmount":"10.00"}}}}}}"#
+            )
+        );
+        assert_eq!(
+            answer(false),
+            format!(
+                r#"{{"ErrorCode":0,{BALANCE},"Result":{{"OperatorTransactionReference":"t\"1"}}}}"#
+            )
+        );
+        assert_eq!(written(write_done), r#"{"ErrorCode":0}"#);
+    }
+
+    #[test]
+    fn a_failure_has_the_balance_behind_its_sentence() {
+        let failure = |balance| Failure::Refused {
+            code: ErrorCode::InsufficientFunds,
+            description: Cow::Borrowed("too much"),
+            balance,
+        };
+        let shown = failure(Some((pounds(9_000, 5), FundsPriority::CashFundsFirst)));
+        assert_eq!(
+            written(|out| write_failure(&shown, out)),
+            format!(r#"{{"ErrorCode":-2,"ErrorDescription":"too much",{BALANCE}}}"#)
+        );
+        assert_eq!(
+            written(|out| write_failure(&failure(None), out)),
+            r#"{"ErrorCode":-2,"ErrorDescription":"too much"}"#
+        );
+    }
+
     #[test]
     fn a_written_token_reads_back() {
         for millis in [0, 1, 15, 16, 1_795_354_145_000, i64::MAX] {
@@ -288,7 +344,10 @@ mod tests {
         #[test]
         fn any_text_reads_back(text: String, controls in "[\\x00-\\x20\"\\\\\\x7f\u{2028}]{0,20}") {
             for text in [text, controls] {
-                let body = written(|out| write_error(ErrorCode::Refused, &text, out));
+                let body = written(|out| {
+                    write_description(ErrorCode::Refused, &text, out);
+                    out.push(b'}');
+                });
                 let value: serde_json::Value = serde_json::from_str(&body).unwrap();
                 prop_assert_eq!(value["ErrorDescription"].as_str(), Some(text.as_str()));
             }

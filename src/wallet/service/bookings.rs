@@ -11,9 +11,7 @@
 //! currency never changes, so the answer cannot be overtaken.
 
 use shards::Submit;
-use shards::ledger::{
-    self, Command, Facts, FundsOrder, Outcome, StatedAmount, StatedSession,
-};
+use shards::ledger::{self, Command, Facts, FundsOrder, Outcome, StatedAmount, StatedSession};
 use shards::routing::slot_of;
 use shards::types::{AccountId, AmountError, Currency, GameId, SessionKey, UnixMillis};
 
@@ -249,14 +247,17 @@ impl<L: Submit> WalletService<L> {
         let Some(key) = key else {
             return Ok(StatedSession::None);
         };
-        match self.parts.ledger.submit(Command::ReadSession { key }).await? {
+        match self
+            .parts
+            .ledger
+            .submit(Command::ReadSession { key })
+            .await?
+        {
             Outcome::Accepted(Facts::Session(session)) => {
                 Ok(StatedSession::Foreign { live: session.live })
             }
             Outcome::Refused(_) => Ok(StatedSession::Foreign { live: false }),
-            Outcome::Accepted(facts) | Outcome::Repeated(facts) => {
-                Err(Failure::unexpected(&facts))
-            }
+            Outcome::Accepted(facts) | Outcome::Repeated(facts) => Err(Failure::unexpected(&facts)),
         }
     }
 
