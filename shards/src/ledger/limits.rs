@@ -28,6 +28,19 @@ pub struct LimitsChange {
     pub session_s: Option<Option<u32>>,
 }
 
+impl LimitsChange {
+    /// The limits that this makes of others.
+    #[must_use]
+    pub fn applied_to(&self, limits: Limits) -> Limits {
+        Limits {
+            loss_daily: self.loss_daily.unwrap_or(limits.loss_daily),
+            loss_weekly: self.loss_weekly.unwrap_or(limits.loss_weekly),
+            loss_monthly: self.loss_monthly.unwrap_or(limits.loss_monthly),
+            session_s: self.session_s.unwrap_or(limits.session_s),
+        }
+    }
+}
+
 /// The span of time of a net-loss limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LossPeriod {

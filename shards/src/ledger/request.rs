@@ -4,6 +4,7 @@
 //! the account can judge comes along as it was stated: the time, the currency, the
 //! amount, the session.
 
+use super::RoundFacts;
 use crate::types::{
     AccountId, Amount, Currency, GameId, GameRoundId, JackpotAmount, SessionKey, Text,
     TransactionId, UnixMillis,
@@ -18,6 +19,16 @@ pub enum StatedAmount {
     TooPrecise,
     /// Beyond 64-bit minor units: more than any funds.
     TooLarge,
+}
+
+impl StatedAmount {
+    /// The amount, if it can be one of the account's currency.
+    pub(super) fn exact(self) -> Option<Amount> {
+        match self {
+            Self::Exact(amount) => Some(amount),
+            Self::TooPrecise | Self::TooLarge => None,
+        }
+    }
 }
 
 /// The session that a request names.
@@ -72,6 +83,21 @@ pub struct RoundBooking {
     pub end_round: bool,
     /// The offer of a free game, not empty.
     pub free_game_offer: Option<Text>,
+}
+
+impl RoundBooking {
+    /// What a posting records of it; an offer without a name is none.
+    pub(super) fn facts(&self, amount: Amount) -> RoundFacts {
+        let offer = self.free_game_offer.clone();
+        RoundFacts {
+            transaction: self.transaction.clone(),
+            round: self.round.clone(),
+            game: self.game.clone(),
+            amount,
+            end_round: self.end_round,
+            free_game_offer: offer.filter(|offer| !offer.as_str().is_empty()),
+        }
+    }
 }
 
 /// `placebet`.

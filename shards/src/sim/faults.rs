@@ -262,9 +262,9 @@ impl World {
 }
 
 fn forget_id(lsn: Lsn, posting: &mut Posting) {
-    if let Change::Deposited { transaction, .. } = &mut posting.change
+    if let Change::Deposited(deposit) = &mut posting.change
         && let Some(other) = TransactionId::parse(&format!("unremembered-{lsn}"))
     {
-        *transaction = other;
+        deposit.transaction = other;
     }
 }

@@ -84,13 +84,16 @@ fn postings() -> Vec<Posting> {
         balance: balance(100, 20),
         session: Some(key),
     };
-    let deposited = |id| Change::Deposited {
-        transaction: TransactionId::parse(id).unwrap(),
-        amount: amount(1),
+    let deposited = |id, previous| {
+        Change::Deposited(Cashed {
+            transaction: TransactionId::parse(id).unwrap(),
+            amount: amount(1),
+            previous_booking: Lsn(previous),
+        })
     };
     let changes = [
         (opened, 100),
-        (deposited("d-1"), 101),
+        (deposited("d-1", 0), 101),
         (
             Change::SessionOpened {
                 key,
@@ -108,7 +111,7 @@ fn postings() -> Vec<Posting> {
             101,
         ),
         (Change::SessionLoggedOut { key }, 101),
-        (deposited("d-2"), 102),
+        (deposited("d-2", 2), 102),
     ];
     (0..)
         .zip(changes)

@@ -1,7 +1,12 @@
 //! A posting in words: what `inspect` shows of it, and the names that `export` shares.
+//! `fields.rs` has what is particular to each kind.
+
+mod fields;
 
 use std::collections::HashMap;
 use std::fmt;
+
+pub(super) use fields::{Fields, kind_and_fields};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -23,26 +28,6 @@ pub(super) struct Record<'a> {
     currency_code: &'a str,
     cash_funds: String,
     bonus_funds: String,
-}
-
-/// What only some kinds have.
-#[derive(Default, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Fields<'a> {
-    #[serde(rename = "TransactionID", skip_serializing_if = "Option::is_none")]
-    transaction: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    amount: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    country_code: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session_key: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    logout_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    issued_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<String>,
 }
 
 impl<'a> Record<'a> {
@@ -67,100 +52,22 @@ impl<'a> Record<'a> {
     }
 }
 
-/// The one place that knows every kind of posting. Kinds that are bookings have the names
-/// of the admin API's transactions.
-fn kind_and_fields(change: &Change, currency: Currency) -> (&'static str, Fields<'_>) {
-    match change {
-        Change::AccountOpened {
-            country, session, ..
-        } => (
-            "AccountOpened",
-            Fields {
-                country_code: Some(country.as_str()),
-                session_key: session.map(masked),
-                ..Fields::default()
-            },
-        ),
-        Change::Deposited {
-            transaction,
-            amount,
-        } => (
-            "Deposit",
-            Fields {
-                transaction: Some(transaction.as_str()),
-                amount: Some(amount.to_major(currency)),
-                ..Fields::default()
-            },
-        ),
-        Change::SessionOpened {
-            key,
-            country,
-            logout_at,
-        } => (
-            "SessionOpened",
-            Fields {
-                country_code: Some(country.as_str()),
-                session_key: Some(masked(*key)),
-                logout_at: logout_at.map(rfc3339),
-                ..Fields::default()
-            },
-        ),
-        Change::SessionLoggedOut { key } => (
-            "SessionLoggedOut",
-            Fields {
-                session_key: Some(masked(*key)),
-                ..Fields::default()
-            },
-        ),
-        Change::TokenSpent {
-            key,
-            issued_at,
-            expires_at,
-        } => (
-            "TokenSpent",
-            Fields {
-                session_key: Some(masked(*key)),
-                issued_at: Some(rfc3339(*issued_at)),
-                expires_at: Some(rfc3339(*expires_at)),
-                ..Fields::default()
-            },
-        ),
-    }
-}
-
-/// What kind of posting it is, and the transaction id that makes it happen once.
-pub(super) fn kind_and_transaction(
-    change: &Change,
-    currency: Currency,
-) -> (&'static str, Option<&str>) {
-    let (kind, fields) = kind_and_fields(change, currency);
-    (kind, fields.transaction)
-}
-
 /// The record on one line: the position, then `Name=value`.
 impl fmt::Display for Record<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {} ", self.shard, self.lsn, self.at)?;
         write_word(f, self.account)?;
         write!(f, " {}", self.kind)?;
-        let fields = &self.fields;
-        let named = [
-            ("TransactionID", fields.transaction),
-            ("Amount", fields.amount.as_deref()),
-            ("CountryCode", fields.country_code),
-            ("SessionKey", fields.session_key.as_deref()),
-            ("LogoutAt", fields.logout_at.as_deref()),
-            ("IssuedAt", fields.issued_at.as_deref()),
-            ("ExpiresAt", fields.expires_at.as_deref()),
-            ("CurrencyCode", Some(self.currency_code)),
-            ("CashFunds", Some(&self.cash_funds)),
-            ("BonusFunds", Some(&self.bonus_funds)),
+        let named = self.fields.named();
+        let funds = [
+            ("CurrencyCode", self.currency_code),
+            ("CashFunds", &self.cash_funds),
+            ("BonusFunds", &self.bonus_funds),
         ];
-        for (name, value) in named {
-            if let Some(value) = value {
-                write!(f, " {name}=")?;
-                write_word(f, value)?;
-            }
+        let named = named.iter().map(|(name, value)| (*name, value.as_str()));
+        for (name, value) in named.chain(funds) {
+            write!(f, " {name}=")?;
+            write_word(f, value)?;
         }
         Ok(())
     }
@@ -258,6 +165,7 @@ impl Currencies {
 
 #[cfg(test)]
 mod tests {
+    use shards::ledger::Cashed;
     use shards::types::{Amount, Balance, CountryCode, TransactionId};
 
     use super::*;
@@ -289,10 +197,11 @@ mod tests {
     }
 
     fn deposit(account: &str, id: &str) -> Posting {
-        let change = Change::Deposited {
+        let change = Change::Deposited(Cashed {
             transaction: TransactionId::parse(id).unwrap(),
             amount: Amount::from_minor(50).unwrap(),
-        };
+            previous_booking: Lsn(3),
+        });
         posting(account, change)
     }
 
@@ -302,14 +211,14 @@ mod tests {
         for (posting, line) in [
             (
                 deposit("acme/p1", "d-1"),
-                "1 7 2026-11-18T11:06:40.001Z acme/p1 Deposit TransactionID=d-1 Amount=0.50 \
+                "1 7 2026-11-18T11:06:40.001Z acme/p1 Deposit TransactionID=d-1 Amount=0.50 PreviousBooking=3 \
                  CurrencyCode=GBP CashFunds=10.50 BonusFunds=0.00",
             ),
             (
                 deposit("acme/p 1", "a\n\"b\""),
                 "1 7 2026-11-18T11:06:40.001Z \"acme/p 1\" Deposit \
-                 TransactionID=\"a\\n\\\"b\\\"\" Amount=0.50 CurrencyCode=GBP CashFunds=10.50 \
-                 BonusFunds=0.00",
+                 TransactionID=\"a\\n\\\"b\\\"\" Amount=0.50 PreviousBooking=3 \
+                 CurrencyCode=GBP CashFunds=10.50 BonusFunds=0.00",
             ),
             (
                 posting(
