@@ -24,11 +24,15 @@ post() {
     body="{\"PlatformKey\":\"demo\",\"Sequence\":\"$unique\",\"Timestamp\":\"$(date -u +%Y-%m-%dT%H:%M:%SZ)\",$2}"
     for pause in 0.1 0.2 0.4 0.8 1.6; do
         # --fail: an answer with another status than 200 counts as none.
-        if answer=$(curl -sS --fail --max-time 35 -u "$USERNAME:$PASSWORD" \
-            -H 'Content-Type: application/json' "$BASE_URL$1" -d "$body"); then
-            printf '%s\n' "$answer"
-            return 0
-        fi
+        answer=$(curl -sS --fail --max-time 35 -u "$USERNAME:$PASSWORD" \
+            -H 'Content-Type: application/json' "$BASE_URL$1" -d "$body") || answer=
+        # curl takes a connection that ends within the head for an answer without a body.
+        case $answer in
+            '{"ErrorCode":'*'}')
+                printf '%s\n' "$answer"
+                return 0
+                ;;
+        esac
         sleep "$pause"
     done
     return 1

@@ -487,9 +487,9 @@ fn of_several_reasons_to_refuse_a_correction_the_most_fundamental_wins() {
     let steps: [(&str, &str, &str); 5] = [
         ("", "", "-5"),
         ("GatewaySessionToken", "null", "-9 10.00+0.00"),
-        ("CurrencyCode", "\"GBP\"", "-15 10.00+0.00"),
-        ("GameID", "\"chess\"", "-6"),
-        ("Amount", "0", "0 10.00+0.00"),
+        ("CurrencyCode", "\"GBP\"", "-6"),
+        ("Amount", "0", "-15 10.00+0.00"),
+        ("GameID", "\"chess\"", "0 10.00+0.00"),
     ];
     for call in [play.award("t", "r", "1.001"), play.void("t", "r2", "1.001")] {
         let wrong = call

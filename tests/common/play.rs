@@ -29,6 +29,9 @@ pub struct Call {
 impl Call {
     /// With a member set to JSON text.
     pub fn with(mut self, name: &str, value: &str) -> Self {
+        if matches!(name, "GameRoundTransactionID" | "AccountTransactionID") {
+            self.reference = serde_json::from_str(value).ok();
+        }
         self.members = self.members.with(name, value);
         self
     }
