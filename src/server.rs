@@ -31,7 +31,7 @@ use crate::config::{self, Config, Durability};
 use crate::http::{HttpMetrics, HttpShared, Limits, Seats};
 use crate::listener;
 use crate::preflight::{self, Placement};
-use crate::wallet::{Parts, WalletMetrics, WalletService};
+use crate::wallet::{Parts, Times, TokenMint, WalletMetrics, WalletService};
 use crate::{demo, metrics};
 
 /// Where tests end the process (`shards::failpoint`).
@@ -51,6 +51,7 @@ struct ServeParts {
     seats: Arc<Seats>,
     http_metrics: Vec<Arc<HttpMetrics>>,
     wallet_metrics: Vec<Arc<WalletMetrics>>,
+    mint: Arc<TokenMint>,
     draining: Arc<AtomicBool>,
 }
 
@@ -171,6 +172,7 @@ impl ServeParts {
             seats: Arc::new(Seats::new(config.limits.max_connections as usize)),
             http_metrics: (0..shards).map(|_| Arc::default()).collect(),
             wallet_metrics: (0..shards).map(|_| Arc::default()).collect(),
+            mint: Arc::default(),
             draining: Arc::default(),
         }
     }
@@ -191,6 +193,11 @@ impl ServeParts {
             clock: Box::new(shards::runtime::now),
             metrics: self.wallet_metrics[shard].clone(),
             draining: self.draining.clone(),
+            times: Times {
+                idempotency_window: self.config.ledger.idempotency_window,
+                clock_skew_max: self.config.ledger.max_clock_skew,
+            },
+            mint: self.mint.clone(),
         });
         let patience = connections_share(self.config.shutdown_timeout);
         let cut = {

@@ -199,6 +199,12 @@ const SHARD_NUMBERS: &[ShardNumber] = &[
         "Position up to which the shard's log is durable.",
         |shard| &shard.durable_lsn,
     ),
+    (
+        "purser_money_imbalance_minor_units",
+        Kind::Gauge,
+        "What the books lack to zero, over all currencies; anything but 0 means that money was made or lost.",
+        |shard| &shard.money_imbalance,
+    ),
     ("purser_accounts", Kind::Gauge, "Accounts.", |shard| {
         &shard.accounts
     }),

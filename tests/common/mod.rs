@@ -8,15 +8,17 @@
 
 mod admin;
 mod http;
+mod play;
 mod server;
 mod wallet;
 
 pub use admin::Admin;
 pub use http::{Answer, Client, Request, assert_transport_error};
+pub use play::{Call, Play};
 pub use server::{ADMIN_TOKEN, Ended, Server, Setup, address, run};
 pub use wallet::{
-    BALANCE, CREATE_TOKEN, Members, REDEEM_TOKEN, Wallet, basic, now_millis, refused, text,
-    token_at,
+    ALERT, AWARD_WINNINGS, BALANCE, CREATE_TOKEN, CREDIT, END, Members, PLACE_BET, REDEEM_TOKEN,
+    ROLLBACK_BET, VOID_BET, Wallet, basic, now_millis, refused, text, token_at,
 };
 
 use std::time::{Duration, Instant};

@@ -61,6 +61,12 @@ credentials = [{ user = "gw", password = "s3cret-of-hasty" }]
 session_token_ttl = "20s"
 
 [[domain]]
+name = "arcade"
+currency = "GBP"
+credentials = [{ user = "gw", password = "s3cret-of-arcade" }]
+games = ["chess", "11588"]
+
+[[domain]]
 name = "rotating"
 currency = "GBP"
 credentials = [
@@ -80,6 +86,8 @@ pub struct Setup {
     pub segment_bytes: u64,
     /// Lines for the table `[limits]`.
     pub limits: &'static str,
+    /// Lines for the table `[ledger]`.
+    pub ledger: &'static str,
 }
 
 impl Default for Setup {
@@ -91,6 +99,7 @@ impl Default for Setup {
             shutdown_timeout: "10s",
             segment_bytes: 1 << 20,
             limits: "",
+            ledger: "",
         }
     }
 }
@@ -119,6 +128,7 @@ impl Setup {
             shutdown_timeout,
             segment_bytes,
             limits,
+            ledger,
         } = self;
         let data_dir = home.join("data");
         let config = format!(
@@ -141,6 +151,9 @@ token = "{ADMIN_TOKEN}"
 
 [limits]
 {limits}
+
+[ledger]
+{ledger}
 {DOMAINS}"#,
             data_dir.display()
         );
@@ -245,6 +258,15 @@ impl Server {
     /// Whether the process has ended, and how.
     pub fn try_ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
+    }
+
+    /// Kills the process as `kill -9` does, and starts another on the same data.
+    pub fn killed_and_restarted(mut self) -> Self {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let home = std::mem::replace(&mut self.home, tempfile::tempdir().unwrap());
+        let config = home.path().join("purser.toml");
+        Self::spawn(&["serve", "--config", config.to_str().unwrap()], home)
     }
 
     /// Waits until the process has ended by itself.

@@ -29,7 +29,7 @@ use super::pump;
 use super::supplier::{Supplier, SupplyLine};
 use super::wait::REPLY_TIMEOUT;
 use crate::failpoint::{self, Window};
-use crate::ledger::{Ledger, LedgerSettings};
+use crate::ledger::{Book, Ledger, LedgerSettings};
 use crate::mesh::{Mesh, doorbell::Doorbell};
 use crate::routing::SlotMap;
 use crate::shard::Shard;
@@ -468,9 +468,18 @@ async fn keep_house(inner: Rc<Inner>) {
         metrics.accounts.set(counts.accounts as u64);
         metrics.sessions.set(counts.sessions as u64);
         metrics.transactions.set(counts.transactions as u64);
+        metrics
+            .money_imbalance
+            .set(imbalance(shard.ledger().books()));
         metrics.appended_lsn.set(shard.appended_lsn().0);
         metrics.durable_lsn.set(shard.durable_lsn().0);
     }
+}
+
+/// Minor units that all books together are off by; more than a number holds is that number.
+fn imbalance(books: &[Book]) -> u64 {
+    let off_by = books.iter().map(|book| book.total().unsigned_abs());
+    u64::try_from(off_by.sum::<u128>()).unwrap_or(u64::MAX)
 }
 
 /// Tells the supervisor when the thread unwinds.

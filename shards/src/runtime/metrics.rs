@@ -38,6 +38,9 @@ pub struct ShardMetrics {
     pub appended_lsn: Counter,
     /// Position up to which everything is durable.
     pub durable_lsn: Counter,
+    /// What the books lack to zero, in minor units of whatever currency: always 0, or
+    /// money was made or lost.
+    pub money_imbalance: Counter,
     /// Accounts.
     pub accounts: Counter,
     /// Sessions, ended ones that are still known included.

@@ -2,6 +2,7 @@
 
 mod country;
 mod currency;
+mod decimal_text;
 mod id;
 mod jackpot;
 mod money;
@@ -11,6 +12,7 @@ mod time;
 
 pub use country::CountryCode;
 pub use currency::Currency;
+pub use decimal_text::DecimalText;
 pub use id::{
     AccountId, GameId, GameRoundId, TEXT_ID_UNITS_MAX, TEXT_UNITS_MAX, Text, TransactionId,
 };

@@ -182,9 +182,13 @@ impl<'a> Decimal<'a> {
         self.whole.iter().chain(self.fraction).map(|d| d - b'0')
     }
 
+    pub(super) fn is_zero(&self) -> bool {
+        self.digits().all(|digit| digit == 0)
+    }
+
     /// The number itself, unless it is below zero; `-0` is not.
     pub(super) fn not_negative(&self) -> Result<&Self, AmountError> {
-        match self.negative && self.digits().any(|digit| digit != 0) {
+        match self.negative && !self.is_zero() {
             true => Err(AmountError::Negative),
             false => Ok(self),
         }

@@ -1,5 +1,6 @@
 //! The walk of a request against a ledger of hash maps.
 
+mod bookings;
 mod fake;
 
 use proptest::prelude::*;
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 use shards::Unavailable;
 
 use super::*;
+use crate::wallet::error_code::ErrorCode;
 use fake::{Call, KEY, NOW, World, token_at};
 
 /// Of any answer: the code, and `ErrorDescription` if there is one.
@@ -80,6 +82,17 @@ fn a_token_is_minted_for_the_latest_session_and_redeems_to_its_facts() {
 }
 
 #[test]
+fn tokens_of_one_millisecond_are_different() {
+    let world = World::new();
+    let mut made: Vec<String> = (0..100)
+        .map(|_| world.send(&Call::create_token()).1)
+        .collect();
+    assert!(made[99].contains(&token_at(KEY, NOW + 99)), "{}", made[99]);
+    made.dedup();
+    assert_eq!(made.len(), 100);
+}
+
+#[test]
 fn only_a_live_session_gets_a_token_but_any_session_s_token_redeems() {
     let world = World::new();
     world.ledger.log_out(KEY);
@@ -145,7 +158,11 @@ type Mend = fn(&mut Call);
 
 #[test]
 fn the_most_fundamental_reason_wins_where_the_request_names_its_account() {
-    for call in [Call::create_token(), Call::balance()] {
+    for endpoint in Endpoint::ALL {
+        if endpoint == Endpoint::RedeemToken {
+            continue;
+        }
+        let call = Call::of(endpoint);
         let world = World::new();
         let wrong = call
             .raw(b"{")
@@ -240,7 +257,7 @@ fn the_most_fundamental_reason_wins_where_the_session_names_the_account() {
 #[test]
 fn all_failures_to_authorise_read_alike() {
     let world = World::new();
-    for good in [Call::create_token(), Call::redeem_token(), Call::balance()] {
+    for good in Endpoint::ALL.map(Call::of) {
         check(&world, &good, 0, "");
         let mut missing = good.clone();
         missing.authorization = None;
@@ -382,7 +399,7 @@ fn an_owner_that_does_not_answer_is_a_503_with_retry_after() {
     for (reason, words) in cases {
         let world = World::new();
         world.ledger.unavailable.set(Some(reason));
-        for call in [Call::create_token(), Call::redeem_token(), Call::balance()] {
+        for call in Endpoint::ALL.map(Call::of) {
             let (answer, body) = world.send(&call);
             assert_eq!(
                 answer,
@@ -395,7 +412,10 @@ fn an_owner_that_does_not_answer_is_a_503_with_retry_after() {
             assert_eq!(code, -1);
             assert!(description.contains(words), "{description}");
         }
-        assert_eq!(world.metrics.unavailable(reason), 3);
+        assert_eq!(
+            world.metrics.unavailable(reason),
+            Endpoint::ALL.len() as u64
+        );
         assert_eq!(
             world
                 .metrics
@@ -409,7 +429,7 @@ fn an_owner_that_does_not_answer_is_a_503_with_retry_after() {
 fn facts_that_were_not_asked_for_are_a_fault_of_ours() {
     let world = World::new();
     world.ledger.confused.set(true);
-    for call in [Call::create_token(), Call::redeem_token(), Call::balance()] {
+    for call in Endpoint::ALL.map(Call::of) {
         check(&world, &call, -1, "a fault of the wallet");
     }
 }
@@ -493,7 +513,7 @@ proptest! {
     #[test]
     fn any_bytes_are_answered_with_json(bytes: Vec<u8>, text in "\\PC{0,60}") {
         let world = World::new();
-        for call in [Call::create_token(), Call::redeem_token(), Call::balance()] {
+        for call in Endpoint::ALL.map(Call::of) {
             for body in [bytes.as_slice(), text.as_bytes()] {
                 let (answer, body) = world.send(&call.clone().raw(body));
                 prop_assert_eq!(answer, Answer::OK);
@@ -507,7 +527,8 @@ proptest! {
     fn any_value_of_any_member_is_answered_with_json(
         member in prop::sample::select(vec![
             "PlatformKey", "Sequence", "Timestamp", "OperatorAccountID", "GameID",
-            "ContentGameProviderID", "SessionToken", "IPAddress",
+            "ContentGameProviderID", "SessionToken", "IPAddress", "CurrencyCode", "Amount",
+            "GatewaySessionToken", "GameRoundTransactionID", "FreeBetCost", "EndRound",
         ]),
         text: String,
         number: i64,
@@ -515,7 +536,7 @@ proptest! {
         forwarded_for: Vec<u8>,
     ) {
         let world = World::new();
-        for call in [Call::create_token(), Call::redeem_token(), Call::balance()] {
+        for call in Endpoint::ALL.map(Call::of) {
             for value in [json!(text), json!(number), json!(format!("acme/{text}")), json!([text])] {
                 let mut call = call.clone().with(member, value);
                 code_of(&world.send(&call).1);

@@ -4,13 +4,15 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use futures_lite::future::block_on;
 use serde_json::{Map, Value, json};
 use shards::Unavailable;
-use shards::ledger::{Funds, Refusal, RefusalReason};
-use shards::types::{Amount, Balance, CountryCode, Currency, SessionKey};
+use shards::ledger::{Booked, Funds, Refusal, RefusalReason, SessionFacts};
+use shards::routing::slot_of;
+use shards::types::{Amount, Balance, CountryCode, Currency, SessionKey, SessionToken};
 
 use super::super::*;
 use crate::domain::{Credential, FundsPriority};
@@ -31,6 +33,12 @@ pub(super) fn token_at(key: &str, millis: i64) -> String {
     format!("{key}-{millis:x}")
 }
 
+/// A key whose slot is that of `acme/p1`.
+pub(super) fn own_key() -> String {
+    let account = AccountId::parse("acme/p1").unwrap();
+    SessionKey::mint(slot_of(&account), 42).to_string()
+}
+
 #[derive(Default)]
 pub(super) struct FakeLedger {
     funds: HashMap<String, Funds>,
@@ -42,6 +50,10 @@ pub(super) struct FakeLedger {
     pub(super) unavailable: Cell<Option<Unavailable>>,
     /// Answers with facts that were not asked for.
     pub(super) confused: Cell<bool>,
+    /// Refuses bookings for this reason.
+    pub(super) refuse: Cell<Option<RefusalReason>>,
+    /// The last command.
+    last: RefCell<Option<Command>>,
 }
 
 impl FakeLedger {
@@ -55,11 +67,66 @@ impl FakeLedger {
         self.sessions.borrow_mut().get_mut(&key).unwrap().live = false;
     }
 
+    /// The last command that came.
+    pub(super) fn last(&self) -> Command {
+        self.last.borrow().clone().unwrap()
+    }
+
+    /// The funds of a known account, unless bookings are to be refused.
+    fn book(&self, account: &AccountId) -> Result<Funds, Refusal> {
+        let funds = self.funds.get(account.as_str()).copied();
+        let reason = match funds {
+            None => Some(RefusalReason::AccountNotFound),
+            Some(_) => self.refuse.get(),
+        };
+        match (reason, funds) {
+            (None, Some(funds)) => Ok(funds),
+            (reason, funds) => Err(Refusal {
+                reason: reason.unwrap(),
+                funds,
+            }),
+        }
+    }
+
+    fn answer_booking(&self, command: &Command) -> Option<Outcome> {
+        let minor = |minor| Amount::from_minor(minor).unwrap();
+        let split = Balance {
+            cash: minor(125),
+            bonus: minor(25),
+        };
+        let booked = |account| {
+            let facts = |funds| Facts::Booked(Booked { funds, split });
+            self.book(account).map(facts)
+        };
+        let answer = match command {
+            Command::PlaceBet(bet) => booked(&bet.round.account),
+            Command::AwardWinnings(award) => booked(&award.round.account),
+            Command::RollBackBet(rollback) => booked(&rollback.round.account),
+            Command::VoidBet(void) => booked(&void.round.account),
+            Command::Credit(credit) => booked(&credit.account),
+            Command::EndRound(end) => self.book(&end.account).map(Facts::Funds),
+            Command::AnswerAlert(alert) => self.book(&alert.account).map(Facts::Funds),
+            _ => return None,
+        };
+        Some(match answer {
+            Ok(Facts::Funds(_)) if self.confused.get() => Outcome::Accepted(Facts::Books(vec![])),
+            Ok(_) if self.confused.get() => {
+                Outcome::Accepted(Facts::Funds(*self.funds.values().next().unwrap()))
+            }
+            Ok(facts) => Outcome::Accepted(facts),
+            Err(refusal) => Outcome::Refused(refusal),
+        })
+    }
+
     pub(super) fn spent_until(&self) -> i64 {
         self.spent_until.get()
     }
 
     fn answer(&self, command: Command) -> Outcome {
+        *self.last.borrow_mut() = Some(command.clone());
+        if let Some(outcome) = self.answer_booking(&command) {
+            return outcome;
+        }
         let session = |key| {
             let found = self.sessions.borrow().get(&key).cloned();
             found.ok_or(RefusalReason::SessionNotFound)
@@ -112,7 +179,11 @@ pub(super) struct Handle(Rc<FakeLedger>);
 impl Submit for Handle {
     async fn submit(&self, command: Command) -> Result<Outcome, Unavailable> {
         let shown = format!("{command:?}");
-        let name = shown.split(' ').next().unwrap_or_default().to_owned();
+        let name = shown
+            .split([' ', '('])
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         self.0.asked.borrow_mut().push(name);
         // Another request may come in between, as it does on a shard.
         futures_lite::future::yield_now().await;
@@ -145,7 +216,10 @@ impl World {
                 platform_keys: ["GW".to_owned()].into(),
                 ..domain("acme", "GBP", FundsPriority::CashFundsFirst)
             },
-            domain("yen", "JPY", FundsPriority::BonusFundsFirst),
+            Domain {
+                games: ["chess".to_owned()].into(),
+                ..domain("yen", "JPY", FundsPriority::BonusFundsFirst)
+            },
             domain("kuwait", "KWD", FundsPriority::Unknown),
             Domain {
                 single_use_tokens: true,
@@ -185,6 +259,11 @@ impl World {
             clock: Box::new(|| UnixMillis(NOW)),
             metrics: Arc::clone(&metrics),
             draining: Arc::clone(&draining),
+            times: Times {
+                idempotency_window: Duration::from_hours(72),
+                clock_skew_max: Duration::from_mins(5),
+            },
+            mint: Arc::default(),
         });
         Self {
             ledger,
@@ -281,6 +360,34 @@ impl Call {
 
     pub(super) fn balance() -> Self {
         Self::to(Endpoint::Balance, &json!({"OperatorAccountID": "acme/p1"}))
+    }
+
+    /// A request to the endpoint, with the members that it requires.
+    pub(super) fn of(endpoint: Endpoint) -> Self {
+        let mut members = json!({
+            "OperatorAccountID": "acme/p1",
+            "GameRoundID": "r1",
+            "GameRoundTransactionID": "t1",
+            "GameID": 7,
+            "CurrencyCode": "GBP",
+            "Amount": "1.50",
+            "EndRound": true,
+        });
+        let more = match endpoint {
+            Endpoint::CreateToken => return Self::create_token(),
+            Endpoint::RedeemToken => return Self::redeem_token(),
+            Endpoint::Balance => return Self::balance(),
+            Endpoint::PlaceBet => json!({"GatewaySessionToken": own_key(), "StartRound": true}),
+            Endpoint::AwardWinnings => json!({"StartRound": true}),
+            Endpoint::RollbackBet => json!({"OriginalBetGameRoundTransactionID": "t0"}),
+            Endpoint::Credit => {
+                json!({"AccountTransactionID": "c1", "AccountTransactionTypeID": "gift"})
+            }
+            Endpoint::VoidBet | Endpoint::End | Endpoint::Alert => json!({}),
+        };
+        let all = members.as_object_mut().unwrap();
+        all.extend(more.as_object().unwrap().clone());
+        Self::to(endpoint, &members)
     }
 
     fn to(endpoint: Endpoint, members: &Value) -> Self {
