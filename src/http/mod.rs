@@ -22,6 +22,8 @@ pub mod limits;
 pub mod metrics;
 pub mod parse;
 mod remembered;
+#[cfg(test)]
+mod rules_tests;
 mod seats;
 mod shared;
 mod target;
