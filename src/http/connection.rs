@@ -441,6 +441,9 @@ fn is_head(head: &Head) -> bool {
 #[path = "connection_body_tests.rs"]
 mod body_tests;
 #[cfg(test)]
+#[path = "connection_property_tests.rs"]
+mod property_tests;
+#[cfg(test)]
 #[path = "connection_tests.rs"]
 mod tests;
 

@@ -18,6 +18,8 @@ pub mod body;
 pub mod connection;
 mod encode;
 pub mod fields;
+#[cfg(test)]
+mod httparse_tests;
 pub mod limits;
 pub mod metrics;
 pub mod parse;
