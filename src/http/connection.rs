@@ -320,7 +320,7 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
             shared.metrics.requests_refused_full.add(1);
             let field = self.connection_field(head, Some(consumed));
             self.wire.input.consume(consumed);
-            let rejection = overloaded("Too many requests are in flight, nothing was booked");
+            let rejection = overloaded("Too many requests are in flight; nothing was done");
             return self.reject(&rejection, field, is_head(head));
         }
         shared.metrics.requests.add(1);

@@ -116,7 +116,7 @@ fn a_request_too_many_hears_503_before_its_body_is_looked_at() {
     }
     assert_eq!(shared.metrics.requests_in_flight.get(), 2);
 
-    let refused = "503 - Too many requests are in flight, nothing was booked";
+    let refused = "503 - Too many requests are in flight; nothing was done";
     let mut client = Client::connect_to(&shared);
     client.send(format!("{}{GET}", post("/a", "never seen")));
     let text = client.received();
