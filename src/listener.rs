@@ -29,7 +29,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::http::connection::{refuse_connection, serve_connection};
 use crate::http::limits::SWEEP_INTERVAL;
-use crate::http::{HttpShared, Service};
+use crate::http::{Full, HttpShared, Service};
 use crate::readiness::{Listener, Readiness, Stream};
 
 /// Connections that wait to be accepted, per shard: what 10,000 clients that connect at
@@ -237,23 +237,30 @@ impl<S: Service + 'static> Acceptor<S> {
             return;
         };
         let this = Rc::clone(self);
-        if let Some(seat) = self.shared.seats.take() {
-            glommio::spawn_local(async move {
-                let peer = peer.ip().to_canonical();
-                serve_connection(stream, peer, &*this.service, &this.shared).await;
-                drop(seat);
-            })
-            .detach();
-        } else if self.refusals.get() < REFUSALS_MAX {
-            metrics.connections_refused_full.add(1);
-            self.refusals.set(self.refusals.get() + 1);
-            glommio::spawn_local(async move {
-                refuse_connection(stream, &*this.service, &this.shared).await;
-                this.refusals.set(this.refusals.get() - 1);
-            })
-            .detach();
-        } else {
-            metrics.connections_refused_flood.add(1);
+        let peer = peer.ip().to_canonical();
+        match self.shared.seats.take(peer) {
+            Ok(seat) => {
+                glommio::spawn_local(async move {
+                    serve_connection(stream, peer, &*this.service, &this.shared).await;
+                    drop(seat);
+                })
+                .detach();
+            }
+            Err(_) if self.refusals.get() >= REFUSALS_MAX => {
+                metrics.connections_refused_flood.add(1);
+            }
+            Err(full) => {
+                match full {
+                    Full::Server => metrics.connections_refused_full.add(1),
+                    Full::Client => metrics.connections_refused_client.add(1),
+                }
+                self.refusals.set(self.refusals.get() + 1);
+                glommio::spawn_local(async move {
+                    refuse_connection(stream, full, &*this.service, &this.shared).await;
+                    this.refusals.set(this.refusals.get() - 1);
+                })
+                .detach();
+            }
         }
     }
 }

@@ -54,10 +54,13 @@ fn write_http(text: &mut PrometheusText, shards: &[Arc<HttpMetrics>]) {
     family(
         "purser_http_connections_refused_total",
         Kind::Counter,
-        "Connections refused: full were answered 503, flood were dropped.",
+        "Connections refused: full and client were answered 503, flood were dropped.",
         &[
             (&[("reason", "full")], |shard| {
                 &shard.connections_refused_full
+            }),
+            (&[("reason", "client")], |shard| {
+                &shard.connections_refused_client
             }),
             (&[("reason", "flood")], |shard| {
                 &shard.connections_refused_flood
@@ -105,6 +108,18 @@ fn write_http(text: &mut PrometheusText, shards: &[Arc<HttpMetrics>]) {
         Kind::Counter,
         "Requests that were well-formed and reached the wallet.",
         &[(&[], |shard| &shard.requests)],
+    );
+    family(
+        "purser_http_requests_in_flight",
+        Kind::Gauge,
+        "Requests that the wallet has and has not answered yet.",
+        &[(&[], |shard| &shard.requests_in_flight)],
+    );
+    family(
+        "purser_http_requests_refused_total",
+        Kind::Counter,
+        "Requests answered 503 before their body was looked at: too many were in flight.",
+        &[(&[], |shard| &shard.requests_refused_full)],
     );
     let mut rejections = text.family(
         "purser_http_rejections_total",

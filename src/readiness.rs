@@ -26,6 +26,10 @@ use glommio::Task;
 use glommio::io::PollableFd;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
+use shards::runtime::let_io_run;
+
+use crate::http::Socket;
+
 /// Events taken at once; more are taken in the next round of the same turn.
 const EVENTS_MAX: usize = 256;
 
@@ -331,6 +335,12 @@ impl AsyncWrite for Stream {
     /// Tells the peer that nothing follows; reading goes on.
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(self.socket.shutdown(Shutdown::Write))
+    }
+}
+
+impl Socket for Stream {
+    async fn give_way(&self) {
+        let_io_run().await;
     }
 }
 

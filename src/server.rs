@@ -169,7 +169,10 @@ impl ServeParts {
         Self {
             config: Arc::new(config.clone()),
             sockets: Arc::new(parking_lot::Mutex::new(sockets)),
-            seats: Arc::new(Seats::new(config.limits.max_connections as usize)),
+            seats: Arc::new(Seats::new(
+                config.limits.max_connections as usize,
+                config.limits.max_connections_per_client as usize,
+            )),
             http_metrics: (0..shards).map(|_| Arc::default()).collect(),
             wallet_metrics: (0..shards).map(|_| Arc::default()).collect(),
             mint: Arc::default(),
@@ -231,7 +234,10 @@ fn http_limits(operator: &config::Limits) -> Limits {
         idle_timeout: operator.idle_timeout,
         write_timeout: operator.write_timeout,
         max_head_bytes: operator.max_head_bytes,
+        max_headers: operator.max_headers,
         max_body_bytes: operator.max_body_bytes,
+        max_pipelined_bytes: operator.max_pipelined_bytes,
+        max_in_flight: operator.max_in_flight,
         ..Limits::default()
     }
 }

@@ -188,6 +188,10 @@ impl std::fmt::Debug for Secret {
 pub struct Limits {
     /// Open connections over all shards.
     pub max_connections: u32,
+    /// Of them for one peer address; 0: as many as there are.
+    pub max_connections_per_client: u32,
+    /// Requests of one shard that wait for their answers at a time.
+    pub max_in_flight: usize,
     /// From the first byte of a request head to its last.
     pub header_timeout: Duration,
     /// From the end of the head to the end of the body.
@@ -198,8 +202,12 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// A request head.
     pub max_head_bytes: usize,
+    /// Field lines of a head.
+    pub max_headers: usize,
     /// A request body.
     pub max_body_bytes: usize,
+    /// What is read ahead for a client that sends requests before it has its answers.
+    pub max_pipelined_bytes: usize,
 }
 
 /// Rules of bookkeeping that are the operator's to set (protocol.md section 8).
@@ -256,12 +264,16 @@ impl Default for Config {
             admin: Admin::default(),
             limits: Limits {
                 max_connections: 10_000,
+                max_connections_per_client: 0,
+                max_in_flight: 2_048,
                 header_timeout: Duration::from_secs(10),
                 body_timeout: Duration::from_secs(10),
                 idle_timeout: Duration::from_secs(75),
                 write_timeout: Duration::from_secs(10),
                 max_head_bytes: 16_384,
+                max_headers: 64,
                 max_body_bytes: 65_536,
+                max_pipelined_bytes: 16_384,
             },
             ledger: LedgerSettings {
                 idempotency_window: Duration::from_secs(72 * 60 * 60),

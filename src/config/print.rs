@@ -48,12 +48,16 @@ struct PrintedAdmin {
 #[derive(Serialize)]
 struct PrintedLimits {
     max_connections: u32,
+    max_connections_per_client: u32,
+    max_in_flight: usize,
     header_timeout: String,
     body_timeout: String,
     idle_timeout: String,
     write_timeout: String,
     max_head_bytes: usize,
+    max_headers: usize,
     max_body_bytes: usize,
+    max_pipelined_bytes: usize,
 }
 
 #[derive(Serialize)]
@@ -124,12 +128,16 @@ fn printed(config: &Config) -> Printed {
         },
         limits: PrintedLimits {
             max_connections: config.limits.max_connections,
+            max_connections_per_client: config.limits.max_connections_per_client,
+            max_in_flight: config.limits.max_in_flight,
             header_timeout: duration(config.limits.header_timeout),
             body_timeout: duration(config.limits.body_timeout),
             idle_timeout: duration(config.limits.idle_timeout),
             write_timeout: duration(config.limits.write_timeout),
             max_head_bytes: config.limits.max_head_bytes,
+            max_headers: config.limits.max_headers,
             max_body_bytes: config.limits.max_body_bytes,
+            max_pipelined_bytes: config.limits.max_pipelined_bytes,
         },
         ledger: PrintedLedger {
             idempotency_window: duration(config.ledger.idempotency_window),

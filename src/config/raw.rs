@@ -76,12 +76,16 @@ pub(super) struct Admin {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Limits {
     pub(super) max_connections: Item<i64>,
+    pub(super) max_connections_per_client: Item<i64>,
+    pub(super) max_in_flight: Item<i64>,
     pub(super) header_timeout: Item<String>,
     pub(super) body_timeout: Item<String>,
     pub(super) idle_timeout: Item<String>,
     pub(super) write_timeout: Item<String>,
     pub(super) max_head_bytes: Item<i64>,
+    pub(super) max_headers: Item<i64>,
     pub(super) max_body_bytes: Item<i64>,
+    pub(super) max_pipelined_bytes: Item<i64>,
 }
 
 #[derive(Default, Deserialize)]

@@ -18,10 +18,25 @@ use super::{
     Pin, SHARDS_MAX, Secret,
 };
 use crate::domain::{Credential, Domain, Domains, FundsPriority};
+use crate::http;
+use crate::http::limits::READ_BUFFER_BYTES;
 
 /// A connection holds its buffers: a million of them is tens of gigabytes, and
 /// more than one address and port pair of a load balancer can open.
 const CONNECTIONS: RangeInclusive<i64> = 1..=1_000_000;
+
+/// 0 is no bound of its own; above that the same as for all of them.
+const CONNECTIONS_PER_CLIENT: RangeInclusive<i64> = 0..=1_000_000;
+
+/// What is in flight may have a reply slot, and a shard has so many.
+const IN_FLIGHT: RangeInclusive<i64> = 1..=http::Limits::IN_FLIGHT_MAX as i64;
+
+/// A proxy that adds its usual fields needs eight; the most is what the parser takes.
+const HEADERS: RangeInclusive<i64> = 8..=http::Limits::HEADERS_MAX as i64;
+
+/// Every connection starts with the lower one; above the upper one it is no longer the
+/// client's send buffer that holds what we do not get to.
+const PIPELINED_BYTES: RangeInclusive<i64> = READ_BUFFER_BYTES as i64..=1 << 20;
 
 /// Below this a browser's or a load balancer's ordinary head is refused; above,
 /// a head is no head.
@@ -224,6 +239,16 @@ impl Judge<'_> {
                 &CONNECTIONS,
                 default.max_connections,
             )?,
+            max_connections_per_client: self.integer(
+                raw.max_connections_per_client.as_ref(),
+                &CONNECTIONS_PER_CLIENT,
+                default.max_connections_per_client,
+            )?,
+            max_in_flight: self.integer(
+                raw.max_in_flight.as_ref(),
+                &IN_FLIGHT,
+                default.max_in_flight,
+            )?,
             header_timeout: self.duration(raw.header_timeout, &TIMEOUT, default.header_timeout)?,
             body_timeout: self.duration(raw.body_timeout, &TIMEOUT, default.body_timeout)?,
             idle_timeout: self.duration(raw.idle_timeout, &TIMEOUT, default.idle_timeout)?,
@@ -233,10 +258,16 @@ impl Judge<'_> {
                 &HEAD_BYTES,
                 default.max_head_bytes,
             )?,
+            max_headers: self.integer(raw.max_headers.as_ref(), &HEADERS, default.max_headers)?,
             max_body_bytes: self.integer(
                 raw.max_body_bytes.as_ref(),
                 &BODY_BYTES,
                 default.max_body_bytes,
+            )?,
+            max_pipelined_bytes: self.integer(
+                raw.max_pipelined_bytes.as_ref(),
+                &PIPELINED_BYTES,
+                default.max_pipelined_bytes,
             )?,
         })
     }

@@ -1,8 +1,12 @@
-//! Seats: how many connections may be open over all shards. Touched when a connection
-//! opens or closes, never for a request.
+//! Seats: how many connections may be open over all shards, and for one client address.
+//! Touched when a connection opens or closes, never for a request.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
 
 /// How many connections may be open over all shards. The kernel spreads connections
 /// unevenly, so a share for each shard would refuse some while others have room.
@@ -10,38 +14,97 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub struct Seats {
     taken: AtomicUsize,
     max: usize,
+    /// None: one client may take all seats, and nobody counts them.
+    by_client: Option<ByClient>,
+}
+
+/// Who has how many seats. One lock for all shards: it is held for one look into a
+/// table, at the price of a connection's first system call or less.
+#[derive(Debug)]
+struct ByClient {
+    taken: Mutex<HashMap<IpAddr, usize>>,
+    max: usize,
+}
+
+/// Why there is no seat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// All seats of the server are taken.
+    Server,
+    /// The client has as many as one may have.
+    Client,
 }
 
 impl Seats {
-    /// That many.
+    /// `max` of them, of which one client address may have `max_per_client`; 0: all.
     #[must_use]
-    pub fn new(max: usize) -> Self {
+    pub fn new(max: usize, max_per_client: usize) -> Self {
         Self {
             taken: AtomicUsize::new(0),
             max,
+            by_client: (max_per_client > 0).then(|| ByClient {
+                taken: Mutex::default(),
+                max: max_per_client,
+            }),
         }
     }
 
-    /// One of them, unless all are taken.
-    #[must_use]
-    pub fn take(self: &Arc<Self>) -> Option<Seat> {
+    /// One of them for a client.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn take(self: &Arc<Self>, client: IpAddr) -> Result<Seat, Full> {
         // Counted first and given back if that was too many: two shards that take the
         // last seat together may both be refused, and neither gets one too many.
         if self.taken.fetch_add(1, Ordering::Relaxed) >= self.max {
             self.taken.fetch_sub(1, Ordering::Relaxed);
-            return None;
+            return Err(Full::Server);
         }
-        Some(Seat(Arc::clone(self)))
+        if !self.by_client.as_ref().is_none_or(|by| by.take(client)) {
+            self.taken.fetch_sub(1, Ordering::Relaxed);
+            return Err(Full::Client);
+        }
+        Ok(Seat {
+            seats: Arc::clone(self),
+            client,
+        })
+    }
+}
+
+impl ByClient {
+    fn take(&self, client: IpAddr) -> bool {
+        let mut taken = self.taken.lock();
+        let count = taken.entry(client).or_default();
+        // A client that is refused has a row already: `max` is above 0.
+        let has_room = *count < self.max;
+        *count += usize::from(has_room);
+        has_room
+    }
+
+    /// Rows go with their last seat, so that there are never more than connections.
+    fn give_back(&self, client: IpAddr) {
+        let mut taken = self.taken.lock();
+        let count = taken.get_mut(&client).expect("who has a seat has a row");
+        *count -= 1;
+        if *count == 0 {
+            taken.remove(&client);
+        }
     }
 }
 
 /// A seat, free again when dropped.
 #[derive(Debug)]
-pub struct Seat(Arc<Seats>);
+pub struct Seat {
+    seats: Arc<Seats>,
+    client: IpAddr,
+}
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Ordering::Relaxed);
+        if let Some(by_client) = &self.seats.by_client {
+            by_client.give_back(self.client);
+        }
+        self.seats.taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -49,13 +112,33 @@ impl Drop for Seat {
 mod tests {
     use super::*;
 
+    fn client(number: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, number])
+    }
+
     #[test]
     fn seats_are_bounded_and_come_back() {
-        let seats = Arc::new(Seats::new(2));
-        let first = seats.take().unwrap();
-        let _second = seats.take().unwrap();
-        assert!(seats.take().is_none());
+        let seats = Arc::new(Seats::new(2, 0));
+        let first = seats.take(client(1)).unwrap();
+        let _second = seats.take(client(1)).unwrap();
+        assert_eq!(seats.take(client(1)).unwrap_err(), Full::Server);
         drop(first);
-        assert!(seats.take().is_some());
+        assert!(seats.take(client(1)).is_ok());
+    }
+
+    #[test]
+    fn one_client_leaves_seats_for_others() {
+        let seats = Arc::new(Seats::new(4, 2));
+        let mut of_first: Vec<Seat> = (0..2).map(|_| seats.take(client(1)).unwrap()).collect();
+        assert_eq!(seats.take(client(1)).unwrap_err(), Full::Client);
+        let of_second: Vec<Seat> = (0..2).map(|_| seats.take(client(2)).unwrap()).collect();
+        assert_eq!(seats.take(client(3)).unwrap_err(), Full::Server);
+        of_first.pop();
+        assert_eq!(seats.take(client(2)).unwrap_err(), Full::Client);
+        drop(seats.take(client(1)).unwrap());
+        drop((of_first, of_second));
+        assert_eq!(seats.taken.load(Ordering::Relaxed), 0);
+        let rows = seats.by_client.as_ref().unwrap().taken.lock().len();
+        assert_eq!(rows, 0, "nobody is remembered for ever");
     }
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
+use super::admission::Admission;
 use super::encode::CommonFields;
 use super::limits::{DRAIN_GRACE, Limits, SWEEP_ADVANCE_MAX, SWEEP_INTERVAL};
 use super::metrics::HttpMetrics;
@@ -32,6 +33,7 @@ pub struct HttpShared {
     pub metrics: Arc<HttpMetrics>,
     /// Of the process.
     pub(crate) seats: Arc<Seats>,
+    pub(crate) admission: Admission,
     pub(crate) common: CommonFields,
     now: Cell<Moment>,
     draining: Cell<bool>,
@@ -45,6 +47,7 @@ impl HttpShared {
     #[must_use]
     pub fn new(limits: Limits, metrics: Arc<HttpMetrics>, seats: Arc<Seats>) -> Rc<Self> {
         Rc::new(Self {
+            admission: Admission::new(&metrics, limits.max_in_flight),
             limits,
             metrics,
             seats,

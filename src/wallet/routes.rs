@@ -110,6 +110,10 @@ impl Route {
 /// # Errors
 /// 404, 405 with `Allow`, 411, or 415.
 pub(super) fn check_head(head: &RequestHead<'_>) -> Result<Route, Rejection> {
+    // The parser lets `*` pass for OPTIONS only: it asks about the whole server.
+    if head.path == "*" {
+        return Err(wrong_method("GET, HEAD, POST"));
+    }
     let route = Route::of_path(head.path).ok_or_else(unknown_path)?;
     match (route, head.method) {
         (Route::Health, Method::Get | Method::Head) => Ok(route),
@@ -256,6 +260,12 @@ mod tests {
         for method in [Get, Head] {
             check(RequestHead { method, ..health }, 200, None);
         }
+        let server = RequestHead {
+            method: Options,
+            path: "*",
+            ..health
+        };
+        check(server, 405, Some("GET, HEAD, POST"));
     }
 
     #[test]

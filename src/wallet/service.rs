@@ -87,6 +87,11 @@ impl<L: Submit> Service for WalletService<L> {
         routes::check_head(head).map(|_| ())
     }
 
+    /// A full shard is not a dead one: a load balancer must not take it away.
+    fn is_always_admitted(&self, head: &RequestHead<'_>) -> bool {
+        Route::of_path(head.path) == Some(Route::Health)
+    }
+
     async fn call(
         &self,
         session: &mut Session,

@@ -66,6 +66,22 @@ fn numbers_have_bounds() {
             "p.toml:1: limits.max_body_bytes: expected an integer from 256 to 16777216, got 16777217",
         ),
         (
+            "limits.max_connections_per_client = -1",
+            "p.toml:1: limits.max_connections_per_client: expected an integer from 0 to 1000000, got -1",
+        ),
+        (
+            "limits.max_in_flight = 0",
+            "p.toml:1: limits.max_in_flight: expected an integer from 1 to 4096, got 0",
+        ),
+        (
+            "limits.max_headers = 65",
+            "p.toml:1: limits.max_headers: expected an integer from 8 to 64, got 65",
+        ),
+        (
+            "limits.max_pipelined_bytes = 4095",
+            "p.toml:1: limits.max_pipelined_bytes: expected an integer from 4096 to 1048576, got 4095",
+        ),
+        (
             "log.segment_bytes = 4096",
             "p.toml:1: log.segment_bytes: expected an integer from 65536 to 4294967296, got 4096",
         ),

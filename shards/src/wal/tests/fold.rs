@@ -18,6 +18,7 @@ const FOLDS: FoldSettings = FoldSettings {
     ledger: LedgerSettings {
         idempotency_window: Duration::from_secs(1_000 * 3_600),
         digest_secret: FOUNDING.digest_secret,
+        clock_skew_max: Duration::ZERO,
     },
     history: Duration::from_secs(3 * 3_600),
 };

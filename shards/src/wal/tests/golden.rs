@@ -103,6 +103,7 @@ fn a_checkpoint_and_its_history_have_these_bytes() {
     let mut ledger = Ledger::new(LedgerSettings {
         idempotency_window: Duration::from_secs(72 * 3_600),
         digest_secret: FOUNDING.digest_secret,
+        clock_skew_max: Duration::ZERO,
     });
     let manifest = Manifest {
         data_set: DATA_SET,
@@ -137,6 +138,7 @@ fn a_checkpoint_and_its_history_have_these_bytes() {
     let mut rebuild = Rebuild::new(LedgerSettings {
         idempotency_window: Duration::from_secs(3_600),
         digest_secret: FOUNDING.digest_secret,
+        clock_skew_max: Duration::ZERO,
     });
     let progress = Progress::default();
     read_checkpoint(&disk, &manifest, SHARD, 2, &progress, &mut |entry| {
