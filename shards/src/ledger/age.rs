@@ -18,6 +18,15 @@ use crate::types::UnixMillis;
 /// kept for up to two windows longer than needed, so many is small.
 const WINDOWS: i64 = 8;
 
+/// The window of the memory `to` that what stands in the window `number` of the memory
+/// `from` belongs into: it is remembered for at least as long from now on as it would
+/// have been.
+pub(super) fn window_elsewhere(number: i64, from: &MemoryEntry, to: &MemoryEntry) -> i64 {
+    // Negative, or zero for the window that is open now.
+    let end_ms = ((number + 1) * from.span_ms - from.age_ms).min(1);
+    (to.age_ms + end_ms - 1).max(0) / to.span_ms.max(1)
+}
+
 /// How old a memory is.
 pub(super) struct Age {
     window_ms: i64,

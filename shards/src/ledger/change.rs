@@ -298,6 +298,30 @@ impl Change {
             | Self::StatusSet { .. } => None,
         }
     }
+
+    /// The same, for who gives bookings another place in another log.
+    pub(crate) fn previous_booking_mut(&mut self) -> Option<&mut Lsn> {
+        match self {
+            Self::Deposited(cashed) | Self::Withdrawn(cashed) | Self::BonusGranted(cashed) => {
+                Some(&mut cashed.previous_booking)
+            }
+            Self::BetPlaced(bet) => Some(&mut bet.previous_booking),
+            Self::WinningsAwarded(award) => Some(&mut award.previous_booking),
+            Self::BetRolledBack(rollback) => Some(&mut rollback.previous_booking),
+            Self::BetVoided(void) => Some(&mut void.previous_booking),
+            Self::Credited(credit) => Some(&mut credit.previous_booking),
+            Self::AccountOpened { .. }
+            | Self::SessionOpened { .. }
+            | Self::SessionLoggedOut { .. }
+            | Self::TokenSpent { .. }
+            | Self::RollbackRepeated(_)
+            | Self::RollbackBeforeBet(_)
+            | Self::RoundEnded(_)
+            | Self::AlertAnswered(_)
+            | Self::LimitsSet { .. }
+            | Self::StatusSet { .. } => None,
+        }
+    }
 }
 
 /// A movement of cash and one of bonus funds, where they are any.

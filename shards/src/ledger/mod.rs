@@ -37,6 +37,7 @@ mod rollback;
 mod round;
 mod rounds;
 mod session;
+mod share;
 mod snapshot;
 mod subject;
 mod transactions;
@@ -69,6 +70,7 @@ pub use request::{
 use rounds::Rounds;
 pub use session::{SESSIONS_PER_ACCOUNT_MAX, SPENT_TOKENS_PER_SESSION_MAX};
 use session::{SessionIndex, Sessions};
+pub use share::{Share, entries_of_share};
 pub use snapshot::{
     AccountEntry, Entry, EntryMisfit, LossEntry, MemoryEntry, Restoring, RoundEntry, SessionEntry,
     SpentTokenEntry, TransactionEntry,

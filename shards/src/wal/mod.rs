@@ -23,6 +23,7 @@ mod log;
 mod manifest;
 mod rebuild;
 mod recovery;
+mod reshard;
 mod scan;
 mod sealed;
 mod segment;
@@ -47,6 +48,7 @@ pub use log::{Durability, Log, LogPosition, LogSettings};
 pub use manifest::{Founding, Manifest, find_manifest, open_data_set, read_manifest};
 pub use rebuild::Rebuild;
 pub use recovery::{Recovered, recover};
+pub use reshard::{Layout, reshard};
 pub use scan::{Ending, Progress, Reading, Scan, TornTail, Visitor, scan};
 pub use sealed::{LogAge, SealedHeader};
 pub use segment::{
