@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod domain;
+pub mod host;
 pub mod http;
 pub mod listener;
 pub mod logging;
