@@ -14,4 +14,5 @@ pub mod offline;
 pub mod preflight;
 pub mod readiness;
 pub mod server;
+pub mod tune;
 pub mod wallet;

@@ -31,6 +31,7 @@ use crate::config::{self, Config, Durability};
 use crate::http::{HttpMetrics, HttpShared, Limits, Seats};
 use crate::listener;
 use crate::preflight::{self, Placement};
+use crate::tune::AtStart;
 use crate::wallet::{Parts, WalletMetrics, WalletService};
 use crate::{demo, metrics};
 
@@ -69,6 +70,10 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
     for note in &placement.notes {
         tracing::warn!("{note}");
     }
+    let host = AtStart::look(config);
+    for warning in &host.warnings {
+        tracing::warn!("{warning}");
+    }
     let listening = Listening::open(config, placement.shards)?;
     // Held until the process ends.
     let _lock = DirectoryLock::acquire(&config.data_dir)?;
@@ -85,10 +90,10 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
         domains: Arc::new(config.domains.clone()),
         token,
         shard_metrics: cluster.metrics().to_vec(),
-        metrics_sources: vec![metrics::exporter(
-            parts.http_metrics.clone(),
-            parts.wallet_metrics.clone(),
-        )],
+        metrics_sources: vec![
+            metrics::exporter(parts.http_metrics.clone(), parts.wallet_metrics.clone()),
+            host.exporter(),
+        ],
         readiness: readiness.clone(),
         spool_dir: config.data_dir.clone(),
     })?;
