@@ -125,7 +125,6 @@ pub fn cpu_list_text(cpus: &[usize]) -> String {
     let texts: Vec<String> = ranges
         .map(|range| match range {
             [only] => only.to_string(),
-            [first, second] => format!("{first},{second}"),
             _ => format!("{}-{}", range[0], range[range.len() - 1]),
         })
         .collect();
@@ -141,7 +140,7 @@ mod tests {
         for (text, expected, again) in [
             ("0\n", Some(vec![0]), "0"),
             ("0-3", Some(vec![0, 1, 2, 3]), "0-3"),
-            ("8,0-1,10-11\n", Some(vec![0, 1, 8, 10, 11]), "0,1,8,10,11"),
+            ("8,0-1,10-11\n", Some(vec![0, 1, 8, 10, 11]), "0-1,8,10-11"),
             ("2,4-6,5-7", Some(vec![2, 4, 5, 6, 7]), "2,4-7"),
             ("\n", None, ""),
             ("a-b", None, ""),

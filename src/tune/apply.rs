@@ -55,14 +55,20 @@ impl Applied {
 /// # Errors
 /// It is a container, or this is not root.
 pub(super) fn allow(host: &Host, is_dry_run: bool) -> anyhow::Result<()> {
-    if let Some(sign) = sign_of_container(host) {
+    // A copy of another machine's files belongs to whoever may write them.
+    let needs_root = !is_dry_run && host.is_live();
+    let is_root = nix::unistd::geteuid().is_root();
+    permit(sign_of_container(host), needs_root && !is_root)
+}
+
+fn permit(sign_of_container: Option<String>, lacks_root: bool) -> anyhow::Result<()> {
+    if let Some(sign) = sign_of_container {
         bail!(
             "this is a container ({sign}), and its kernel belongs to the machine around it: run \
              `purser tune --apply` there"
         );
     }
-    // A copy of another machine's files belongs to whoever may write them.
-    if !is_dry_run && host.is_live() && !nix::unistd::geteuid().is_root() {
+    if lacks_root {
         bail!("only root can change these settings: sudo purser tune --apply");
     }
     Ok(())
@@ -227,6 +233,19 @@ mod tests {
 
     fn outcomes(applied: &Applied) -> Vec<&Outcome> {
         applied.changes.iter().map(|done| &done.outcome).collect()
+    }
+
+    #[test]
+    fn only_root_may_and_only_on_a_machine_of_its_own() {
+        let said = |sign: Option<&str>, lacks_root| {
+            let refused = permit(sign.map(str::to_owned), lacks_root).err();
+            refused.map_or("allowed".to_owned(), |error| error.to_string())
+        };
+        assert_eq!(said(None, false), "allowed");
+        assert!(said(None, true).starts_with("only root"));
+        for lacks_root in [true, false] {
+            assert!(said(Some("a sign"), lacks_root).starts_with("this is a container (a sign)"));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::preflight::{CpuQuota, cpu_groups};
 
 use super::finding::{Change, Form, Severity, Verdict};
 use super::machine::{Machine, PlacementError};
+use super::report::plural;
 
 /// Waking from C1 takes 1 to 10 µs, from deeper states 40 µs and more: a tenth of a request
 /// and as much as a whole one.
@@ -188,7 +189,7 @@ pub(super) fn affinity(machine: &Machine) -> Verdict {
     };
     let found = format!(
         "{shards} {} on CPUs {}, {how}; {allowed} of {online} CPUs allowed",
-        if shards == 1 { "shard" } else { "shards" },
+        plural(placement.shards, "shard"),
         cpu_list_text(&placement.cpus),
     );
     if shards <= allowed {
@@ -221,8 +222,11 @@ pub(super) fn quota(machine: &Machine) -> Verdict {
     else {
         return Verdict::fine("none", recommended);
     };
+    let hundredths = quota_us.saturating_mul(100) / period_us.max(1);
     let found = format!(
-        "{quota_us} µs of CPU in {period_us} µs; stopped {} times so far",
+        "{}.{:02} CPUs; stopped {} times so far",
+        hundredths / 100,
+        hundredths % 100,
         throttled.map_or("?".to_owned(), |count| count.to_string())
     );
     let fix = "give whole CPUs instead: AllowedCPUs= in the unit (a cpuset), without CPUQuota=; \

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::say;
 use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
@@ -51,6 +52,10 @@ const PLAUSIBLE_US_MIN: u64 = 8;
 /// was 2.08 median flushes (tuning.md).
 const FLUSHES_PER_P95: u64 = 2;
 
+/// When 64 KiB take longer than this many single blocks, something counts the bytes: the
+/// medium itself needs some 3 times as long.
+const LARGE_PER_SMALL_MAX: u64 = 10;
+
 /// Below so many writes a p99 says nothing.
 const SAMPLES_FOR_P99: usize = 200;
 
@@ -60,13 +65,14 @@ const SAMPLES_FOR_P99: usize = 200;
 /// The directory cannot be written, or `out` fails.
 pub fn disk(options: &DiskOptions, out: &mut dyn Write) -> anyhow::Result<()> {
     let measured = measure(options)?;
+    let mut text = Vec::new();
     if options.json {
-        serde_json::to_writer(&mut *out, &measured).context("write to stdout")?;
-        writeln!(out)
+        serde_json::to_writer(&mut text, &measured)?;
+        text.push(b'\n');
     } else {
-        measured.print(out)
+        measured.print(&mut text)?;
     }
-    .context("write to stdout")
+    say(&text, out)
 }
 
 fn measure(options: &DiskOptions) -> anyhow::Result<Measured> {
@@ -251,7 +257,16 @@ impl Measured {
             self.expected_p95_us,
             1_000_000 / self.small.p50_us.max(1),
         )?;
-        writeln!(out, "{}", self.meaning.sentence())
+        writeln!(out, "{}", self.meaning.sentence())?;
+        if self.large.p50_us > LARGE_PER_SMALL_MAX * self.small.p50_us {
+            writeln!(
+                out,
+                "Large writes are slow here, {} MB/s: as cloud volumes are with a limit on bytes; \
+                 large batches\nwill wait for it.",
+                self.large.bytes as u64 / self.large.p50_us.max(1)
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -313,6 +328,7 @@ mod tests {
     #[test]
     fn every_line_fits_a_terminal() {
         let latencies = Latencies::of(SMALL_BYTES, vec![123_456]);
+        let slow = Latencies::of(LARGE_BYTES, vec![12_345_678]);
         for meaning in [
             Meaning::Implausible,
             Meaning::Protected,
@@ -322,7 +338,7 @@ mod tests {
                 data_dir: "/var/lib/purser".to_owned(),
                 way: "O_DIRECT and RWF_DSYNC",
                 small: latencies.clone(),
-                large: latencies.clone(),
+                large: slow.clone(),
                 expected_p95_us: 246_912,
                 meaning,
             };

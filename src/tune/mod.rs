@@ -24,7 +24,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -100,7 +100,8 @@ pub fn tune(options: &TuneOptions, out: &mut dyn Write) -> anyhow::Result<()> {
             "{} has no directory proc; --root is where a copy of a machine's /proc and /sys is",
             root.display()
         ),
-        Some(root) => Host::below(root),
+        // Absolute, since the script that restores may be run from elsewhere.
+        Some(root) => Host::below(&std::path::absolute(root)?),
     };
     let config = load(options)?;
     if options.apply {
@@ -131,18 +132,26 @@ pub fn tune(options: &TuneOptions, out: &mut dyn Write) -> anyhow::Result<()> {
         findings: &findings,
         applied: applied.as_ref(),
     };
+    let mut text = Vec::new();
     if options.json {
-        report.print_json(out).context("write to stdout")?;
+        report.print_json(&mut text)?;
     } else {
-        report
-            .print(options.verbose, out)
-            .context("write to stdout")?;
+        report.print(options.verbose, &mut text)?;
     }
+    say(&text, out)?;
     let failed = applied.as_ref().map_or(0, Applied::failed);
     if failed > 0 {
         bail!("{failed} settings could not be changed; the lines with FAILED say why");
     }
     judge(&findings)
+}
+
+/// Prints what there is to say. That nobody reads on (`purser tune | head`) changes nothing.
+fn say(text: &[u8], out: &mut dyn Write) -> anyhow::Result<()> {
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("write to stdout"),
+    }
 }
 
 /// The configuration to judge for. Its secrets are not needed.
@@ -164,7 +173,8 @@ fn change(options: &TuneOptions, host: &Host, findings: &[Finding]) -> anyhow::R
     if options.dry_run {
         return Ok(apply::rehearse(changes));
     }
-    apply::apply(host, changes, &options.restore_dir, |script| {
+    let restore_dir = std::path::absolute(&options.restore_dir)?;
+    apply::apply(host, changes, &restore_dir, |script| {
         // Before anything changes, in case that nothing can be said afterwards.
         eprintln!("purser: to restore: sh {}", script.display());
     })

@@ -196,15 +196,13 @@ fn shown(handled: &[usize], irqs: usize) -> String {
 const IRQBALANCE_OPTIONS: [&str; 2] = ["etc/default/irqbalance", "etc/sysconfig/irqbalance"];
 
 pub(super) fn irqbalance(machine: &Machine) -> Verdict {
-    let recommended = "absent, or told to leave the shards' CPUs alone";
+    let recommended = "absent, or told to leave RX interrupts alone";
     let Ok(processes) = machine.host.names("proc") else {
         return Verdict::unknown("the processes cannot be read", recommended);
     };
-    let mut numbered = processes
+    let mut names = processes
         .iter()
-        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
-    let mut names = numbered
-        .by_ref()
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
         .filter_map(|pid| machine.host.text(format!("proc/{pid}/comm")).ok())
         .peekable();
     if names.peek().is_none() {
@@ -223,11 +221,16 @@ pub(super) fn irqbalance(machine: &Machine) -> Verdict {
     if has_bans {
         return Verdict::fine("running, with bans", recommended);
     }
-    let cpus = machine.cpus().unwrap_or_default();
+    let irqs = machine.nics.iter().flat_map(|nic| &nic.rx_irqs);
+    let bans: Vec<String> = irqs.map(|irq| format!("--banirq={irq}")).collect();
     let fix = format!(
-        "IRQBALANCE_BANNED_CPULIST={} in /etc/default/irqbalance (/etc/sysconfig/irqbalance), then \
+        "IRQBALANCE_ARGS=\"{}\" in /etc/default/irqbalance (/etc/sysconfig/irqbalance), then \
          systemctl restart irqbalance",
-        cpu_list_text(&cpus)
+        if bans.is_empty() {
+            "--banirq=N".to_owned()
+        } else {
+            bans.join(" ")
+        }
     );
     Verdict::failed("running, without bans", recommended, fix)
 }

@@ -83,7 +83,8 @@ impl Report<'_> {
                     "not pinned"
                 };
                 let cpus = cpu_list_text(&placement.cpus);
-                format!("{} shards, {pinned}, CPUs {cpus}", placement.shards)
+                let (shards, word) = (placement.shards, plural(placement.shards, "shard"));
+                format!("{shards} {word}, {pinned}, CPUs {cpus}")
             }
             Err(_) => "shards without a place".to_owned(),
         };
@@ -141,6 +142,12 @@ impl Report<'_> {
         serde_json::to_writer(&mut *out, &json)?;
         Ok(writeln!(out)?)
     }
+}
+
+/// The word for one or several.
+pub(super) fn plural(count: u16, word: &str) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{word}{end}")
 }
 
 fn failed(findings: &[Finding]) -> usize {

@@ -143,6 +143,11 @@ fn disks_below(host: &Host, folder: &Path, layers: usize) -> Vec<Disk> {
 }
 
 impl Disk {
+    /// Whether a hypervisor makes it: such a disk says that it rotates, whatever is below.
+    fn is_virtual(&self) -> bool {
+        self.name.starts_with("vd") || self.name.starts_with("xvd")
+    }
+
     fn queue_file(&self, file: &str) -> PathBuf {
         self.folder.join("queue").join(file)
     }
@@ -173,7 +178,7 @@ pub(super) fn scheduler(machine: &Machine) -> Verdict {
             continue;
         };
         let current = chosen(&offered).unwrap_or("unknown").to_owned();
-        let rotates = rotational == "1";
+        let rotates = rotational == "1" && !disk.is_virtual();
         let kind = if rotates { ", rotating" } else { "" };
         found.push(format!("{}: {current}{kind}", disk.name));
         if rotates || current == "none" {
