@@ -1,7 +1,8 @@
 //! The list of checks: what each is called, how much it matters and why. `tuning.md` has the
 //! same names with more words.
 
-use super::finding::{Finding, Severity, Status, Verdict};
+use super::finding::Severity::{self, High, Low, Must};
+use super::finding::{Finding, Status, Verdict};
 use super::machine::Machine;
 use super::{cpu, kernel, network, storage};
 
@@ -78,8 +79,6 @@ impl Check {
         }
     }
 }
-
-use Severity::{High, Low, Must};
 
 /// In the order of the table.
 pub(super) const CHECKS: &[Check] = &[

@@ -54,10 +54,13 @@ impl DataDisk {
             .filter(|mount| directory.starts_with(&mount.point))
             // Of several at one place the last hides the others.
             .max_by_key(|mount| mount.point.components().count())?;
-        let disks = mount
+        let mut disks = mount
             .device_folder(host)
             .map(|folder| disks_below(host, &folder, LAYERS_MAX))
             .unwrap_or_default();
+        // Two partitions of one disk are one disk.
+        disks.sort_by(|a, b| a.name.cmp(&b.name));
+        disks.dedup_by(|a, b| a.name == b.name);
         Some(Self {
             file_system: mount.file_system,
             disks,

@@ -152,7 +152,7 @@ const CASES: &[Case] = &[
                 "sys/devices/system/cpu/cpu{}/cpuidle/state2/disable",
                 0..8,
                 "0",
-            )
+            );
         },
         "high C6 (170 µs) => /sys/devices/system/cpu/cpu1/cpuidle/state2/disable: 0 -> 1 and 2 more",
     ),
@@ -512,7 +512,7 @@ const CASES: &[Case] = &[
             t.set(
                 "proc/self/mountinfo",
                 &mount("0:42", "fuse.sshfs", "host:/"),
-            )
+            );
         },
         "must fuse.sshfs",
     ),
@@ -537,7 +537,7 @@ const CASES: &[Case] = &[
         "ok nvme0n1: mq-deadline, rotating",
     ),
     (
-        // LVM on encryption on a partition, and what is below btrfs.
+        // btrfs on LVM on encryption on two partitions of one disk.
         "disk_scheduler",
         |t| {
             t.set(SCHEDULER, "none [kyber]");
@@ -545,6 +545,11 @@ const CASES: &[Case] = &[
             t.set("sys/devices/virtual/dm-1/queue/scheduler", "none");
             t.link("sys/class/block/dm-1", "../../devices/virtual/dm-1");
             t.link("sys/devices/virtual/dm-1/slaves/dm-0", "../../dm-0");
+            t.set("sys/devices/pci0/nvme0n1/nvme0n1p3/partition", "3");
+            t.link(
+                "sys/devices/virtual/dm-0/slaves/nvme0n1p3",
+                "../../../pci0/nvme0n1/nvme0n1p3",
+            );
             t.link(
                 "sys/devices/virtual/dm-0/slaves/nvme0n1p2",
                 "../../../pci0/nvme0n1/nvme0n1p2",
@@ -576,7 +581,7 @@ const CASES: &[Case] = &[
             t.set(
                 "sys/devices/pci0/nvme0n1/queue/write_cache",
                 "write through",
-            )
+            );
         },
         "high nvme0n1: write through, set by hand",
     ),
