@@ -35,7 +35,7 @@ use crate::readiness::{Listener, Readiness, Stream};
 /// Connections that wait to be accepted, per shard: what 10,000 clients that connect at
 /// once need while the shard is busy for a few milliseconds. The kernel caps it at
 /// `net.core.somaxconn`, which is 4096 by default.
-const BACKLOG: i32 = 4_096;
+pub(crate) const BACKLOG: i32 = 4_096;
 
 /// Connections accepted in one go before the shard looks at those that are open: at some
 /// 20 µs each that is less than a millisecond.

@@ -32,6 +32,7 @@ use crate::http::{HttpMetrics, HttpShared, Limits, Seats};
 use crate::listener;
 use crate::preflight::{self, Placement};
 use crate::wallet::{Parts, Times, TokenMint, WalletMetrics, WalletService};
+use crate::tune::AtStart;
 use crate::{demo, metrics};
 
 /// Where tests end the process (`shards::failpoint`).
@@ -70,6 +71,10 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
     for note in &placement.notes {
         tracing::warn!("{note}");
     }
+    let host = AtStart::look(config);
+    for warning in &host.warnings {
+        tracing::warn!("{warning}");
+    }
     let listening = Listening::open(config, placement.shards)?;
     // Held until the process ends.
     let _lock = DirectoryLock::acquire(&config.data_dir)?;
@@ -86,10 +91,10 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
         domains: Arc::new(config.domains.clone()),
         token,
         shard_metrics: cluster.metrics().to_vec(),
-        metrics_sources: vec![metrics::exporter(
-            parts.http_metrics.clone(),
-            parts.wallet_metrics.clone(),
-        )],
+        metrics_sources: vec![
+            metrics::exporter(parts.http_metrics.clone(), parts.wallet_metrics.clone()),
+            host.exporter(),
+        ],
         readiness: readiness.clone(),
         spool_dir: config.data_dir.clone(),
     })?;

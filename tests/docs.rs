@@ -1,7 +1,7 @@
 //! The pages tell the truth: what they say to type works and answers what they show.
 //!
 //! Each page has a demo server of its own, in a fresh directory, as its reader has. Its
-//! `sh` blocks that call curl (on the page about the offline commands: those) run in the
+//! `sh` blocks that call curl (on the pages about other commands: those) run in the
 //! order of the page, with the two addresses of `--demo` replaced by those of the server.
 //! When a `json` or `text` block comes next, it is what the commands must print; `…` in it
 //! stands for what differs from run to run.
@@ -234,6 +234,11 @@ fn the_commands_of_the_admin_api_work() {
 #[test]
 fn the_commands_of_the_offline_page_work() {
     check_blocks("docs/offline.md", |text| text.starts_with("purser "));
+}
+
+#[test]
+fn the_commands_of_the_tune_page_work() {
+    check_blocks("docs/tune.md", |text| text.starts_with("purser tune disk"));
 }
 
 #[test]

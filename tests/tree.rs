@@ -105,6 +105,7 @@ fn json_stays_at_the_rim() {
             "demo.rs",
             "logging.rs",
             "offline",
+            "tune",
         ],
     );
 }
