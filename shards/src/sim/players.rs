@@ -45,7 +45,8 @@ struct Fate {
     done: Option<(Command, Option<i128>)>,
     /// Everything that was asked for under the id, in minor units.
     amounts: BTreeSet<i128>,
-    bet: Option<String>,
+    /// The bets that were named, of a rollback.
+    bets: BTreeSet<String>,
 }
 
 #[derive(Default)]
@@ -107,7 +108,8 @@ impl Players {
         if let Some(booking) = booking(command) {
             let fate = player.fate(&booking);
             fate.effect.tried();
-            fate.bet = booking.bet.map(|bet| bet.as_str().to_owned());
+            fate.bets
+                .extend(booking.bet.map(|bet| bet.as_str().to_owned()));
             if let StatedAmount::Exact(amount) = booking.amount {
                 fate.amounts.insert(i128::from(amount.minor()));
             }
@@ -250,9 +252,8 @@ impl Player {
 
     /// What a bet and its rollbacks may have moved.
     fn bet_options(&self, id: &str, fate: &Fate) -> BTreeSet<i128> {
-        let of_this = |(kind, _): &(Kind, String), fate: &Fate| {
-            *kind == Kind::Rollback && fate.bet.as_deref() == Some(id)
-        };
+        let of_this =
+            |(kind, _): &(Kind, String), fate: &Fate| *kind == Kind::Rollback && fate.may_name(id);
         let mut rollbacks = self.fates.iter().filter(|(key, fate)| of_this(key, fate));
         if rollbacks
             .clone()
@@ -289,6 +290,14 @@ impl Fate {
                 self.done = Some((command.clone(), moved));
                 Ok(())
             }
+        }
+    }
+
+    /// Whether a rollback is of a bet, as far as anybody knows.
+    fn may_name(&self, bet: &str) -> bool {
+        match self.done.as_ref().and_then(|(command, _)| booking(command)) {
+            Some(done) => done.bet.is_some_and(|named| named.as_str() == bet),
+            None => self.bets.contains(bet),
         }
     }
 

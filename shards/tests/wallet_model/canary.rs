@@ -1,13 +1,13 @@
 //! Rules that are broken on purpose, now and then, to see whether the model notices.
 
 use shards::ledger::{
-    AccountStatus, Command, Facts, FundsOrder, Limits, LimitsChange, Outcome, RefusalReason,
-    RoundBooking,
+    AccountStatus, Change, Command, Decision, Facts, FundsOrder, Limits, LimitsChange, Outcome,
+    RefusalReason, RoundBooking,
 };
 use shards::sim::Random;
-use shards::types::{AccountId, Lsn, TransactionId, UnixMillis};
+use shards::types::{AccountId, Amount, Balance, TransactionId, UnixMillis};
 
-use super::wallet::Wallet;
+use super::wallet::{Answer, Wallet};
 
 /// Which rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,13 +26,12 @@ pub(crate) enum Canary {
     ChargesFreePlay,
     /// A round stays open that a bet closes.
     LeavesRoundsOpen,
+    /// Winnings are rounded up to the bonus side.
+    RoundsUp,
 }
 
-/// What the wallet said, and where its posting stands.
-type Answer = Result<(Outcome, Option<Lsn>), String>;
-
 impl Canary {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::ForgetsRepeats,
         Self::SplitsTheOtherWay,
         Self::SkipsLossLimits,
@@ -40,6 +39,7 @@ impl Canary {
         Self::PassesSuspended,
         Self::ChargesFreePlay,
         Self::LeavesRoundsOpen,
+        Self::RoundsUp,
     ];
 
     /// Submits a command, and breaks the rule where it applies.
@@ -51,6 +51,10 @@ impl Canary {
         match self {
             Self::SplitsTheOtherWay | Self::ChargesFreePlay | Self::LeavesRoundsOpen => {
                 wallet.submit(&self.altered(command), now)
+            }
+            Self::RoundsUp => {
+                let decision = wallet.decide(command, now);
+                wallet.carry_out(rounded_up(decision))
             }
             Self::ForgetsRepeats => match wallet.submit(command, now)? {
                 (Outcome::Repeated(_), None) => wallet.submit(&unremembered(command), now),
@@ -120,6 +124,29 @@ impl Canary {
         set(wallet, account, before.limits, before.status, now)?;
         answer
     }
+}
+
+/// One minor unit of winnings that are split goes to the other side.
+fn rounded_up(mut decision: Decision) -> Decision {
+    if let Decision::Post(posting, outcome) = &mut decision
+        && let Change::WinningsAwarded(award) = &mut posting.change
+        && let Outcome::Accepted(Facts::Booked(booked)) = outcome
+    {
+        let up = |balance: Balance| {
+            let one = Amount::from_minor(1)?;
+            Some(Balance {
+                cash: balance.cash.checked_sub(one)?,
+                bonus: balance.bonus.checked_add(one)?,
+            })
+        };
+        if !award.paid.bonus.is_zero()
+            && let (Some(paid), Some(after)) = (up(award.paid), up(posting.balance_after))
+        {
+            (award.paid, posting.balance_after) = (paid, after);
+            booked.funds.balance = after;
+        }
+    }
+    decision
 }
 
 fn set(

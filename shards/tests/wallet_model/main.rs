@@ -56,15 +56,14 @@ fn the_ledger_answers_as_the_model_does() {
 fn report(sequence: &Sequence, canary: Option<Canary>) -> String {
     let seed = sequence.seed;
     let short = shortened(sequence, canary);
-    let why = match run(&short, canary) {
-        Err(failure) => failure,
-        Ok(()) => unreachable!("a shortened sequence still fails"),
+    let Err(why) = run(&short, canary) else {
+        unreachable!("a shortened sequence still fails");
     };
-    format!(
+    words::without_padding(&format!(
         "{}seed {seed}: {why}\n\
          replay: PURSER_MODEL_SEED={seed} cargo test -p purser-shards --test wallet_model",
         words::of(&short)
-    )
+    ))
 }
 
 #[test]

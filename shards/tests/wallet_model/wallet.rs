@@ -22,6 +22,9 @@ impl fmt::Display for Failure {
     }
 }
 
+/// What the wallet said, and where its posting stands.
+pub(crate) type Answer = Result<(Outcome, Option<Lsn>), String>;
+
 /// A ledger, and a second one that is only given the postings.
 pub(crate) struct Wallet {
     ledger: Ledger,
@@ -39,12 +42,17 @@ impl Wallet {
     }
 
     /// Decides and carries out, as `Shard::submit` does.
-    pub(crate) fn submit(
-        &mut self,
-        command: &Command,
-        now: UnixMillis,
-    ) -> Result<(Outcome, Option<Lsn>), String> {
-        match self.ledger.decide(command, now) {
+    pub(crate) fn submit(&mut self, command: &Command, now: UnixMillis) -> Answer {
+        let decision = self.ledger.decide(command, now);
+        self.carry_out(decision)
+    }
+
+    pub(crate) fn decide(&self, command: &Command, now: UnixMillis) -> Decision {
+        self.ledger.decide(command, now)
+    }
+
+    pub(crate) fn carry_out(&mut self, decision: Decision) -> Answer {
+        match decision {
             Decision::Answer { outcome, rests_on } if rests_on <= self.lsn => Ok((outcome, None)),
             Decision::Answer { rests_on, .. } => {
                 Err(format!("rests on {rests_on}, which is not there"))

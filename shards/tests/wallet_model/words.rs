@@ -18,8 +18,14 @@ pub(crate) fn of(sequence: &Sequence) -> String {
             line(&step.command, step.now)
         );
     }
-    // The padding of long ids.
-    words.replace(&"x".repeat(40), "~")
+    words
+}
+
+/// Takes the padding out of long ids.
+pub(crate) fn without_padding(words: &str) -> String {
+    words
+        .replace(&"x".repeat(40), "~")
+        .replace(&format!("-{:036}", 0), "")
 }
 
 fn line(command: &Command, now: UnixMillis) -> String {

@@ -214,9 +214,9 @@ impl Dealer {
             4 | 5 => {
                 // Another account's of the same slot, where there is one.
                 let slot = slot_of(&player.id);
-                let twin = self.players.iter().enumerate();
-                let twin = twin.filter(|(other, p)| *other != at && slot_of(&p.id) == slot);
-                own(twin.last().and_then(|(_, twin)| twin.sessions.last()))
+                let mut players = self.players.iter().enumerate();
+                let twin = players.find(|(other, p)| *other != at && slot_of(&p.id) == slot);
+                own(twin.and_then(|(_, twin)| twin.sessions.last()))
             }
             6..=9 => own(random.pick(&player.sessions)),
             _ => own(player.sessions.last()),

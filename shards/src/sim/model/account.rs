@@ -98,7 +98,6 @@ pub(super) struct Booking {
     pub(super) id: String,
     pub(super) contents: Contents,
     pub(super) remembered: Remembered,
-    pub(super) at: i64,
     /// The memory of it is promised up to this age of the wallet.
     pub(super) promised_until: i64,
     /// What it brought the player.

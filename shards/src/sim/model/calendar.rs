@@ -35,24 +35,27 @@ impl Periods {
     }
 }
 
-/// Months since January 1970, found by counting them.
+/// Months since January 1970, found by counting years, then months.
 fn month_of(day: i64) -> i64 {
-    let mut left = day.max(0);
-    for month in 0.. {
-        let year = 1970 + month / 12;
-        let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-        let days = match month % 12 {
-            1 if is_leap => 29,
-            1 => 28,
-            3 | 5 | 8 | 10 => 30,
-            _ => 31,
-        };
+    let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let (mut year, mut left) = (1970, day.max(0));
+    loop {
+        let days = if is_leap(year) { 366 } else { 365 };
         if left < days {
-            return month;
+            break;
         }
-        left -= days;
+        (year, left) = (year + 1, left - days);
     }
-    unreachable!("every day is in a month")
+    let february = if is_leap(year) { 29 } else { 28 };
+    let lengths = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = (year - 1970) * 12;
+    for days in lengths {
+        if left < days {
+            break;
+        }
+        (month, left) = (month + 1, left - days);
+    }
+    month
 }
 
 /// What the limits say of a stake.

@@ -9,7 +9,7 @@
 //! Where the pages leave more than one answer, the model accepts each of them and goes
 //! on from the one that was given. These are all such places:
 //! * An id, a tombstone, a round: promised for the idempotency window, so beyond it each
-//!   may be known or forgotten (`bookings.rs`, `round.rs`). A request with the same
+//!   may be known or forgotten (`once.rs`, `round.rs`). A request with the same
 //!   `Timestamp` is refused by then; one with a fresh `Timestamp`, and the operator's
 //!   bookings, which have none, are not.
 //! * A loss limit in a day, week or month that a clock set back made begin twice
@@ -21,9 +21,11 @@
 //! * Whether something is posted that nobody can see later.
 
 mod account;
+mod bet;
 mod bookings;
 mod calendar;
 mod expected;
+mod once;
 mod operator;
 mod round;
 mod sessions;
@@ -164,7 +166,7 @@ impl Model {
                 vec![Possible::read(Shown::Account(Box::new(view.facts())))]
             }),
             Command::AnswerAlert(alert) => {
-                self.about(&alert.account, now, |view| view.decide_alert())
+                self.about(&alert.account, now, |view| vec![view.decide_alert()])
             }
             Command::PlaceBet(bet) => {
                 self.about(&bet.round.account, now, |view| view.decide_bet(bet))

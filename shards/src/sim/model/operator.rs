@@ -2,8 +2,8 @@
 //! section 4).
 
 use super::account::{Account, Contents, Kind, Purse};
-use super::bookings::Request;
 use super::expected::{AccountShown, Effect, Possible, Posts, Shown, Told};
+use super::once::Request;
 use super::{Model, View};
 use crate::ledger::{Command, Limits, LimitsChange, StatedAmount};
 use crate::types::{
