@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_lite::future::{block_on, yield_now};
 use futures_lite::{AsyncRead, AsyncWrite};
@@ -192,6 +193,10 @@ impl AsyncWrite for Line {
 
 impl Socket for Line {
     async fn give_way(&self) {
+        yield_now().await;
+    }
+
+    async fn rest(&self, _: Duration) {
         yield_now().await;
     }
 }
