@@ -31,8 +31,8 @@ use crate::config::{self, Config, Durability};
 use crate::http::{HttpMetrics, HttpShared, Limits, Seats};
 use crate::listener;
 use crate::preflight::{self, Placement};
-use crate::wallet::{Parts, Times, TokenMint, WalletMetrics, WalletService};
 use crate::tune::AtStart;
+use crate::wallet::{Parts, Times, TokenMint, WalletMetrics, WalletService};
 use crate::{demo, metrics};
 
 /// Where tests end the process (`shards::failpoint`).

@@ -25,6 +25,7 @@ mod rebuild;
 mod recovery;
 mod reshard;
 mod scan;
+mod scrub;
 mod sealed;
 mod segment;
 mod verdict;
@@ -50,6 +51,7 @@ pub use rebuild::Rebuild;
 pub use recovery::{Recovered, recover};
 pub use reshard::{Layout, reshard};
 pub use scan::{Ending, Progress, Reading, Scan, TornTail, Visitor, scan};
+pub use scrub::{Scrubbed, scrub};
 pub use sealed::{LogAge, SealedHeader};
 pub use segment::{
     FIRST_FRAME_OFFSET, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Segment, SegmentOrder,

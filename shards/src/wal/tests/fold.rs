@@ -44,7 +44,7 @@ use Deed::{Batch as Half, Fold, One, Roll, Seal};
 
 /// The server as the log sees it: every posting is decided by a real ledger.
 #[derive(Clone, Default)]
-struct Books {
+pub(super) struct Books {
     /// Every posting that may be on the disk.
     tried: Vec<Posting>,
     /// How many of them somebody was told of.
@@ -75,11 +75,11 @@ fn recover_ledger(disk: &MemoryDisk) -> Result<(Recovered, Ledger), OpenError> {
     Ok((found, rebuild.into_ledger()))
 }
 
-fn manifest(disk: &MemoryDisk) -> Manifest {
+pub(super) fn manifest(disk: &MemoryDisk) -> Manifest {
     read_manifest(disk).unwrap().unwrap()
 }
 
-fn inventory(disk: &MemoryDisk) -> Inventory {
+pub(super) fn inventory(disk: &MemoryDisk) -> Inventory {
     Inventory::of(disk, SHARD).unwrap()
 }
 
@@ -352,7 +352,7 @@ fn a_failure_of_any_operation_of_a_fold_is_noticed_and_made_good_by_the_next() {
 }
 
 /// A disk after some segments were folded, and the books.
-fn folded(segments: usize) -> (MemoryDisk, Books) {
+pub(super) fn folded(segments: usize) -> (MemoryDisk, Books) {
     let disk = MemoryDisk::default();
     let mut books = Books::default();
     let deeds = [Roll, Fold].repeat(segments);

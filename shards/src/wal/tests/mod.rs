@@ -5,6 +5,7 @@ mod damage;
 mod fold;
 mod golden;
 mod live;
+mod scrub;
 mod sequences;
 
 use std::sync::Arc;
