@@ -95,7 +95,7 @@ impl SealedHeader {
         }
     }
 
-    fn place(&self, offset: u64) -> Place {
+    pub(super) fn place(&self, offset: u64) -> Place {
         Place {
             file: self.kind,
             data_set: self.data_set,
@@ -185,7 +185,7 @@ pub(super) struct Sealed {
     pub(super) header: SealedHeader,
     /// The name to show to a person.
     pub(super) file_name: String,
-    file: Box<dyn StorageFile>,
+    pub(super) file: Box<dyn StorageFile>,
 }
 
 /// What identifies a sealed file.
