@@ -146,7 +146,11 @@ impl Ledger {
             rounds: Rounds::default(),
             books: Books::default(),
             digester: Digester::new(settings.digest_secret),
-            age: Age::new(settings.idempotency_window + settings.clock_skew_max),
+            age: Age::new(
+                settings
+                    .idempotency_window
+                    .saturating_add(settings.clock_skew_max),
+            ),
             settings,
             last_lsn: Lsn::NONE,
             transactions_forgotten_lsn: Lsn::NONE,
