@@ -100,3 +100,10 @@ pub(crate) fn deposit(player: u64, transaction: u64) -> anyhow::Result<Command> 
         currency: currency()?,
     })
 }
+
+/// A read of a player's balance.
+pub(crate) fn read(number: u64) -> anyhow::Result<Command> {
+    Ok(Command::ReadBalance {
+        account: account(number)?,
+    })
+}

@@ -24,11 +24,15 @@ impl Admin {
 
     /// Calls an endpoint; a body is JSON text.
     pub fn call(&mut self, method: &str, target: &str, body: Option<&str>) -> Answer {
-        let mut request = Request::new(method, target).field("Authorization", &self.authorization);
+        let mut request = self.request(method, target);
         if let Some(body) = body {
             request = request.field("Content-Type", "application/json").body(body);
         }
         self.client.call(&request)
+    }
+
+    fn request(&self, method: &str, target: &str) -> Request {
+        Request::new(method, target).field("Authorization", &self.authorization)
     }
 
     pub fn get(&mut self, target: &str) -> Answer {
@@ -90,6 +94,20 @@ impl Admin {
         let row = rows.iter().find(|row| row["Domain"] == domain);
         row.unwrap_or_else(|| panic!("no {domain} in {body}"))
             .clone()
+    }
+
+    /// As [`Admin::deposit`], of a server that may close the connection instead.
+    pub fn try_deposit(&mut self, id: &str, transaction: &str, amount: &str) -> Option<Answer> {
+        let request = self.deposit_request(id, transaction, amount);
+        self.client.send(&request.bytes());
+        self.client.try_answer()
+    }
+
+    fn deposit_request(&self, id: &str, transaction: &str, amount: &str) -> Request {
+        let body = json!({"TransactionID": transaction, "Amount": amount}).to_string();
+        self.request("POST", &format!("/admin/v1/accounts/{id}/deposits"))
+            .field("Content-Type", "application/json")
+            .body(body)
     }
 
     /// Opens a session of country GB and gives its key.

@@ -244,6 +244,11 @@ impl Server {
         )
     }
 
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends the process a signal.
     pub fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id()).unwrap();
@@ -265,13 +270,20 @@ impl Server {
     }
 
     /// Waits until the process has ended by itself.
-    pub fn ended(mut self) -> Ended {
+    pub fn ended(self) -> Ended {
+        self.ended_with_home().0
+    }
+
+    /// As [`Server::ended`], and keeps what is in its directory.
+    pub fn ended_with_home(mut self) -> (Ended, TempDir) {
         let status = eventually("the server ends", || self.try_ended());
-        Ended {
+        let ended = Ended {
             status,
             stdout: self.stdout.lock().unwrap().clone(),
             stderr: self.stderr.lock().unwrap().clone(),
-        }
+        };
+        let nothing = tempfile::tempdir().unwrap();
+        (ended, std::mem::replace(&mut self.home, nothing))
     }
 }
 
