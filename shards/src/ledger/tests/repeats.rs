@@ -2,7 +2,10 @@
 
 use super::*;
 
-/// What a repeat says of each kind, and what its transactions are.
+/// How a request is made another one.
+type Bend = fn(Request) -> Request;
+
+/// One request of every kind that is bound to a round.
 fn every_kind() -> Vec<(&'static str, Request)> {
     vec![
         ("bet", bet("t", 10)),
@@ -20,7 +23,7 @@ fn begin() -> Story {
 
 #[test]
 fn amount_round_and_game_are_compared() {
-    let bends: [(&str, fn(Request) -> Request); 5] = [
+    let bends: [(&str, Bend); 5] = [
         ("another amount", |r| {
             r.amount(StatedAmount::Exact(amount(11)))
         }),
@@ -49,7 +52,7 @@ fn amount_round_and_game_are_compared() {
 
 #[test]
 fn whatever_else_a_repeat_states_is_not_looked_at() {
-    let bends: [(&str, fn(Request) -> Request); 9] = [
+    let bends: [(&str, Bend); 9] = [
         ("no currency", |r| r.currency("gbp")),
         ("another currency", |r| r.currency("JPY")),
         ("a game that is unknown now", Request::unknown_game),
