@@ -35,6 +35,10 @@ fuzz target seconds="60":
 sim seeds="10000":
     PURSER_SIM_SEEDS={{ seeds }} cargo test --release -p purser-shards --test simulation -- --nocapture
 
+# Many commands for the ledger, beside the model.
+model operations="1000000":
+    PURSER_MODEL_OPERATIONS={{ operations }} cargo test --release -p purser-shards --test wallet_model -- --nocapture
+
 # Format in place.
 fmt:
     cargo fmt --all

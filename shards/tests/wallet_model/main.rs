@@ -19,10 +19,63 @@ use std::time::Instant;
 use canary::Canary;
 use sequence::{STEPS, Sequence};
 use shrink::shortened;
-use wallet::run;
+use wallet::{Tally, run};
 
 /// A few seconds without optimisation.
-const OPERATIONS: u64 = 16_000;
+const OPERATIONS: u64 = 24_000;
+
+/// What must have happened: every kind is done and repeated, every reason is given.
+const ANSWERS: [&str; 49] = [
+    "bet accepted",
+    "bet repeated",
+    "bet refused AccountNotFound",
+    "bet refused RequestTooOld",
+    "bet refused RequestInFuture",
+    "bet refused TransactionIdReused",
+    "bet refused SessionUnknown",
+    "bet refused SessionLoggedOut",
+    "bet refused CurrencyMismatch",
+    "bet refused AmountTooPrecise",
+    "bet refused GameNotFound",
+    "bet refused RolledBackBefore",
+    "bet refused AccountSuspended",
+    "bet refused SessionLimit",
+    "bet refused LossLimit(Day)",
+    "bet refused LossLimit(Week)",
+    "bet refused LossLimit(Month)",
+    "bet refused InsufficientFunds",
+    "free bet accepted",
+    "award accepted",
+    "award repeated",
+    "award refused SessionOfAnotherAccount",
+    "award refused BalanceOverflow",
+    "rollback accepted",
+    "rollback repeated",
+    "rollback refused BetNotFound",
+    "rollback refused RollbackMismatch",
+    "void accepted",
+    "void repeated",
+    "end accepted",
+    "end refused RoundNotFound",
+    "credit accepted",
+    "credit repeated",
+    "deposit repeated",
+    "deposit refused BalanceOverflow",
+    "deposit refused CurrencyMismatch",
+    "withdrawal accepted",
+    "withdrawal refused InsufficientFunds",
+    "bonus repeated",
+    "limits accepted",
+    "status accepted",
+    "import repeated",
+    "session repeated",
+    "logout repeated",
+    "token accepted",
+    "token refused TokenSpent",
+    "token refused TokenExpired",
+    "read refused NoLiveSession",
+    "alert accepted",
+];
 
 /// Within how many sequences a broken rule must show.
 const CANARY_SEQUENCES: u64 = 200;
@@ -42,14 +95,29 @@ fn the_ledger_answers_as_the_model_does() {
     };
     let count = seeds.end - seeds.start;
     let began = Instant::now();
+    let mut tally = Tally::new();
     for seed in seeds {
         let sequence = Sequence::deal(seed);
-        if run(&sequence, None).is_err() {
-            panic!("{}", report(&sequence, None));
+        match run(&sequence, None) {
+            Err(_) => panic!("{}", report(&sequence, None)),
+            Ok(of_one) => {
+                for (answer, times) in of_one {
+                    *tally.entry(answer).or_default() += times;
+                }
+            }
         }
+    }
+    for (answer, times) in &tally {
+        println!("{times:>8}  {answer}");
     }
     let seconds = began.elapsed().as_secs_f64();
     println!("{} operations in {seconds:.1} s", count * STEPS);
+    // What never happens is not tested.
+    if count * STEPS >= OPERATIONS {
+        for answer in ANSWERS {
+            assert!(tally.contains_key(answer), "never happened: {answer}");
+        }
+    }
 }
 
 /// A sequence that fails, shortened, and how to see it again.

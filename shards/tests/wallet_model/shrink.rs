@@ -22,7 +22,7 @@ pub(crate) fn shortened(sequence: &Sequence, canary: Option<Canary>) -> Sequence
             let end = (at + chunk).min(without.steps.len());
             without.steps.drain(at..end);
             match run(&without, canary) {
-                Ok(()) => at += chunk,
+                Ok(_) => at += chunk,
                 Err(failure) => {
                     without.steps.truncate(failure.step + 1);
                     short = without;

@@ -1,5 +1,6 @@
 //! A ledger that is driven as a shard drives it, and what is judged at every step.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -9,6 +10,7 @@ use shards::types::{Lsn, UnixMillis};
 
 use super::canary::Canary;
 use super::sequence::{Sequence, Step};
+use super::words;
 
 /// Where a sequence went wrong, and how.
 pub(crate) struct Failure {
@@ -68,10 +70,14 @@ impl Wallet {
     }
 }
 
+/// How often each kind of command was answered in each way.
+pub(crate) type Tally = BTreeMap<String, u64>;
+
 /// Runs a sequence from its first step to its last.
-pub(crate) fn run(sequence: &Sequence, canary: Option<Canary>) -> Result<(), Failure> {
+pub(crate) fn run(sequence: &Sequence, canary: Option<Canary>) -> Result<Tally, Failure> {
     let mut wallet = Wallet::new(sequence);
     let mut model = Model::new(&sequence.settings);
+    let mut tally = Tally::new();
     for (number, step) in sequence.steps.iter().enumerate() {
         let last = number + 1 == sequence.steps.len();
         let went = catch_unwind(AssertUnwindSafe(|| {
@@ -82,6 +88,7 @@ pub(crate) fn run(sequence: &Sequence, canary: Option<Canary>) -> Result<(), Fai
             };
             let (outcome, posted) = answer?;
             model.judge(command, *now, &outcome, posted)?;
+            *tally.entry(words::answer(command, &outcome)).or_default() += 1;
             check_books(&wallet.ledger, &model)?;
             for account in &sequence.accounts {
                 let account = account.clone();
@@ -106,7 +113,7 @@ pub(crate) fn run(sequence: &Sequence, canary: Option<Canary>) -> Result<(), Fai
         let went = went.unwrap_or_else(|_| Err("panic, see above".to_owned()));
         went.map_err(|what| Failure { step: number, what })?;
     }
-    Ok(())
+    Ok(tally)
 }
 
 /// Each book sums to zero, and holds what the model holds.

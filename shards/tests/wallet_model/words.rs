@@ -1,6 +1,6 @@
 //! A sequence as a list that a person reads.
 
-use shards::ledger::{Command, RoundBooking, StatedAmount, StatedSession};
+use shards::ledger::{Command, Outcome, RoundBooking, StatedAmount, StatedSession};
 use shards::types::UnixMillis;
 
 use super::sequence::Sequence;
@@ -26,6 +26,40 @@ pub(crate) fn without_padding(words: &str) -> String {
     words
         .replace(&"x".repeat(40), "~")
         .replace(&format!("-{:036}", 0), "")
+}
+
+/// What kind of command was answered in which way: "bet refused SessionLimit".
+pub(crate) fn answer(command: &Command, outcome: &Outcome) -> String {
+    let kind = match command {
+        Command::PlaceBet(bet) if bet.free_play => "free bet",
+        Command::PlaceBet(_) => "bet",
+        Command::AwardWinnings(_) => "award",
+        Command::RollBackBet(_) => "rollback",
+        Command::VoidBet(_) => "void",
+        Command::EndRound(_) => "end",
+        Command::Credit(_) => "credit",
+        Command::AnswerAlert(_) => "alert",
+        Command::Deposit { .. } => "deposit",
+        Command::Withdraw { .. } => "withdrawal",
+        Command::GrantBonus { .. } => "bonus",
+        Command::SetLimits { .. } => "limits",
+        Command::SetStatus { .. } => "status",
+        Command::OpenAccount { .. } => "open",
+        Command::ImportAccount { .. } => "import",
+        Command::OpenSession { .. } => "session",
+        Command::LogOutSession { .. } => "logout",
+        Command::SpendToken { .. } => "token",
+        Command::ReadBalance { .. }
+        | Command::ReadAccount { .. }
+        | Command::ReadSession { .. }
+        | Command::ReadLatestSession { .. }
+        | Command::ReadBooks { .. } => "read",
+    };
+    match outcome {
+        Outcome::Accepted(_) => format!("{kind} accepted"),
+        Outcome::Repeated(_) => format!("{kind} repeated"),
+        Outcome::Refused(refusal) => format!("{kind} refused {:?}", refusal.reason),
+    }
 }
 
 fn line(command: &Command, now: UnixMillis) -> String {

@@ -196,6 +196,11 @@ impl Dealer {
 
     fn import(&mut self, random: &mut Random, at: usize) -> Command {
         let session = (!random.one_in(3)).then(|| self.new_key(random, at));
+        if session.is_some() {
+            // Most imports find their account there and open nothing: the key is not the
+            // one to bet with.
+            self.players[at].sessions.rotate_right(1);
+        }
         let bonus = match random.one_in(2) {
             true => random.below(2_000),
             false => 0,
