@@ -46,6 +46,9 @@ fn no_seed_breaks_a_promise() {
             shutdowns,
             shard_crashes,
             disk_failures,
+            checkpoints,
+            folds_cut_short,
+            from_checkpoints,
             ..
         } = figures;
         for (what, happened) in [
@@ -56,6 +59,9 @@ fn no_seed_breaks_a_promise() {
             ("shutdown", shutdowns),
             ("shard crash", shard_crashes),
             ("disk failure", disk_failures),
+            ("checkpoint", checkpoints),
+            ("fold cut short", folds_cut_short),
+            ("start from a checkpoint", from_checkpoints),
         ] {
             assert!(happened > 0, "never happened: {what}");
         }

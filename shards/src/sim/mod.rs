@@ -49,11 +49,13 @@ pub enum Canary {
     DiskErrorIgnored,
     /// A balance is not the one that the ledger gave.
     AnswerAltered,
+    /// A checkpoint loses an entry on its way back.
+    CheckpointLosesEntry,
 }
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::LedgerForgetsId,
         Self::RecoveryForgetsIds,
         Self::DiskLies,
@@ -61,6 +63,7 @@ impl Canary {
         Self::ReadsEarly,
         Self::DiskErrorIgnored,
         Self::AnswerAltered,
+        Self::CheckpointLosesEntry,
     ];
 }
 
@@ -125,6 +128,12 @@ figures! {
     torn_tails,
     /// Segments made.
     segments,
+    /// Checkpoints made.
+    checkpoints,
+    /// Folds that failed, or died on the way.
+    folds_cut_short,
+    /// Recoveries that began with a checkpoint.
+    from_checkpoints,
 }
 
 /// The simulation went through; `trace` is equal for equal runs.
