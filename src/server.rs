@@ -21,7 +21,9 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Select, bounded};
 use nix::sys::signal::{SigSet, Signal};
 use shards::failpoint;
 use shards::ledger::LedgerSettings;
-use shards::runtime::{Cluster, ClusterSettings, Event, FlushPlace, ShardHandle, StartError};
+use shards::runtime::{
+    CheckpointSettings, Cluster, ClusterSettings, Event, FlushPlace, ShardHandle, StartError,
+};
 use shards::storage::{Caching, DirectDisk, DirectoryLock};
 use shards::wal::{self, DataSet, Founding, OpenError};
 
@@ -292,6 +294,10 @@ fn start_cluster(
             idempotency_window: config.ledger.idempotency_window,
             digest_secret: data.manifest().digest_secret,
             clock_skew_max: config.ledger.max_clock_skew,
+        },
+        checkpoints: CheckpointSettings {
+            log_bytes: config.log.checkpoint_bytes,
+            history: config.log.history,
         },
     };
     Ok(Cluster::start(&settings, data, move |handle| {

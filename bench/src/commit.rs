@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use shards::runtime::{Cluster, ClusterSettings, Event, FlushPlace};
+use shards::runtime::{CheckpointSettings, Cluster, ClusterSettings, Event, FlushPlace};
 use shards::storage::{AlignedBuf, BLOCK_BYTES, Caching, DirectDisk, Storage};
 use shards::wal::{DataSet, Durability, Founding, LogSettings};
 
@@ -223,6 +223,11 @@ impl Options {
         };
         let data = DataSet::open(Arc::new(disk), 1, log, Founding::random()?)?;
         let settings = ClusterSettings {
+            // No run is that long.
+            checkpoints: CheckpointSettings {
+                log_bytes: u64::MAX,
+                history: Duration::ZERO,
+            },
             flush_place: FlushPlace::Auto,
             pin_to_cpus: Vec::new(),
             ledger: LEDGER,

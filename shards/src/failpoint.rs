@@ -23,8 +23,8 @@ pub enum Window {
     AfterRename,
     /// The frame that leads to the next segment is durable; that segment is empty.
     SegmentRoll,
-    /// Recovery: after each posting that was applied, and after each step behind the
-    /// last of them.
+    /// Recovery: at each entry of a checkpoint, after each posting that was applied, and
+    /// after each step behind the last of them.
     MidRecovery,
     /// Folding: after each piece of a checkpoint or its history, and after each step of
     /// giving them their names and letting go of what they replace.

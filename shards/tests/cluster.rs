@@ -9,7 +9,9 @@ use std::time::Duration;
 use shards::ledger::{Command, Facts, LedgerSettings, Outcome};
 use shards::mesh::MAILBOX_DEPTH;
 use shards::routing::{SlotMap, slot_of};
-use shards::runtime::{Cluster, ClusterSettings, Event, FlushPlace, ShardHandle, StartError};
+use shards::runtime::{
+    CheckpointSettings, Cluster, ClusterSettings, Event, FlushPlace, ShardHandle, StartError,
+};
 use shards::storage::{Keep, MemoryDisk};
 use shards::types::{AccountId, Amount, CountryCode, Currency, ShardId, TransactionId};
 use shards::wal::{
@@ -30,6 +32,10 @@ fn settings(flush_place: FlushPlace) -> ClusterSettings {
             idempotency_window: Duration::from_secs(3_600),
             digest_secret: [1, 2],
             clock_skew_max: Duration::from_secs(300),
+        },
+        checkpoints: CheckpointSettings {
+            log_bytes: 2 * SEGMENT_BYTES_MIN,
+            history: Duration::from_secs(3_600),
         },
     }
 }

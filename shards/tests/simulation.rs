@@ -50,6 +50,9 @@ fn no_seed_breaks_a_promise() {
             rollbacks,
             rollbacks_ahead,
             bets_refused_behind,
+            checkpoints,
+            folds_cut_short,
+            from_checkpoints,
             ..
         } = figures;
         for (what, happened) in [
@@ -64,6 +67,9 @@ fn no_seed_breaks_a_promise() {
             ("rollback", rollbacks),
             ("rollback ahead of its bet", rollbacks_ahead),
             ("bet behind its rollback", bets_refused_behind),
+            ("checkpoint", checkpoints),
+            ("fold cut short", folds_cut_short),
+            ("start from a checkpoint", from_checkpoints),
         ] {
             assert!(happened > 0, "never happened: {what}");
         }

@@ -158,6 +158,42 @@ const SHARD_NUMBERS: &[ShardNumber] = &[
         |shard| &shard.log_segment,
     ),
     (
+        "purser_checkpoint_age_seconds",
+        Kind::Gauge,
+        "Time since the last posting in the newest checkpoint; 0 while there is none.",
+        |shard| &shard.checkpoint.age_seconds,
+    ),
+    (
+        "purser_checkpoint_bytes",
+        Kind::Gauge,
+        "Size of the newest checkpoint.",
+        |shard| &shard.checkpoint.bytes,
+    ),
+    (
+        "purser_checkpoints_total",
+        Kind::Counter,
+        "Checkpoints made.",
+        |shard| &shard.checkpoint.made,
+    ),
+    (
+        "purser_checkpoints_failed_total",
+        Kind::Counter,
+        "Checkpoints that could not be made; it is tried again, unless data is damaged.",
+        |shard| &shard.checkpoint.failed,
+    ),
+    (
+        "purser_checkpoint_damaged",
+        Kind::Gauge,
+        "1 when stored data was found damaged and no more checkpoints are made, otherwise 0.",
+        |shard| &shard.checkpoint.damaged,
+    ),
+    (
+        "purser_log_bytes",
+        Kind::Gauge,
+        "Closed log segments that are in no checkpoint yet.",
+        |shard| &shard.checkpoint.log_bytes,
+    ),
+    (
         "purser_no_answer_total",
         Kind::Counter,
         "Commands of this shard's connections whose answer did not come in time.",
@@ -222,6 +258,14 @@ const SHARD_NUMBERS: &[ShardNumber] = &[
     ),
 ];
 
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "milliseconds of a fold stay exact for 280,000 years"
+)]
+fn seconds(milliseconds: u64) -> f64 {
+    milliseconds as f64 / 1e3
+}
+
 fn write_shards(text: &mut PrometheusText, app: &App) {
     let shards: Vec<(String, &ShardMetrics)> = app
         .shard_metrics
@@ -245,6 +289,17 @@ fn write_shards(text: &mut PrometheusText, app: &App) {
         let durable = shard.durable_lsn.get();
         let postings = shard.appended_lsn.get().saturating_sub(durable);
         lag.sample(&[("shard", id)], postings);
+    }
+    let mut folds = text.family(
+        "purser_checkpoint_duration_seconds",
+        Kind::Gauge,
+        "How long the last checkpoint took to make.",
+    );
+    for (id, shard) in &shards {
+        folds.sample(
+            &[("shard", id)],
+            seconds(shard.checkpoint.duration_ms.get()),
+        );
     }
     let mut commits = text.family(
         "purser_commit_duration_seconds",

@@ -226,6 +226,11 @@ pub struct LogSettings {
     pub durability: Durability,
     /// Size of one segment file, a multiple of [`LogSettings::BLOCK_BYTES`].
     pub segment_bytes: u64,
+    /// A checkpoint is made when a shard's closed segments have that many bytes; at
+    /// least two segments.
+    pub checkpoint_bytes: u64,
+    /// How long postings are kept that are in a checkpoint; at least the idempotency window.
+    pub history: Duration,
 }
 
 impl LogSettings {
@@ -282,6 +287,8 @@ impl Default for Config {
             log: LogSettings {
                 durability: Durability::Fsync,
                 segment_bytes: 64 << 20,
+                checkpoint_bytes: 1 << 30,
+                history: Duration::from_secs(72 * 60 * 60),
             },
             domains: Domains::default(),
         }

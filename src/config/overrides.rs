@@ -47,6 +47,8 @@ const SCALAR_KEYS: &[(&str, Kind)] = &[
     ("ledger.max_clock_skew", Kind::Text),
     ("log.durability", Kind::Text),
     ("log.segment_bytes", Kind::Integer),
+    ("log.checkpoint_bytes", Kind::Integer),
+    ("log.history", Kind::Text),
 ];
 
 const PREFIX: &str = "PURSER_";

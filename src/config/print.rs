@@ -70,6 +70,8 @@ struct PrintedLedger {
 struct PrintedLog {
     durability: &'static str,
     segment_bytes: u64,
+    checkpoint_bytes: u64,
+    history: String,
 }
 
 #[derive(Serialize)]
@@ -146,6 +148,8 @@ fn printed(config: &Config) -> Printed {
         log: PrintedLog {
             durability: config.log.durability.word(),
             segment_bytes: config.log.segment_bytes,
+            checkpoint_bytes: config.log.checkpoint_bytes,
+            history: duration(config.log.history),
         },
         domain,
     }

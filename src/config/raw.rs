@@ -100,6 +100,8 @@ pub(super) struct Ledger {
 pub(super) struct Log {
     pub(super) durability: Item<String>,
     pub(super) segment_bytes: Item<i64>,
+    pub(super) checkpoint_bytes: Item<i64>,
+    pub(super) history: Item<String>,
 }
 
 #[derive(Deserialize)]

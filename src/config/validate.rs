@@ -50,6 +50,13 @@ const BODY_BYTES: RangeInclusive<i64> = 256..=16 << 20;
 /// since one segment is what the compactor folds at a time.
 const SEGMENT_BYTES: RangeInclusive<i64> = 64 << 10..=4 << 30;
 
+/// At least two of the smallest segments, so that a fold is worth a checkpoint; at most
+/// what a start reads in a quarter of an hour.
+const CHECKPOINT_BYTES: RangeInclusive<i64> = 128 << 10..=1 << 40;
+
+/// Ten years, as long as any law that we know of asks records to be kept.
+const HISTORY_MAX: Duration = Duration::from_secs(10 * 31_557_600);
+
 /// Timers tick in milliseconds; a wait of more than a day is no timeout.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=DAY;
 
@@ -113,6 +120,18 @@ word_from_table!(Durability, DURABILITIES);
 pub(super) fn config(document: &Document<'_>, raw: raw::Root) -> Result<Config> {
     let judge = Judge { document };
     let default = Config::default();
+    let ledger = LedgerSettings {
+        idempotency_window: judge.duration(
+            raw.ledger.0.idempotency_window,
+            &IDEMPOTENCY_WINDOW,
+            default.ledger.idempotency_window,
+        )?,
+        max_clock_skew: judge.duration(
+            raw.ledger.0.max_clock_skew,
+            &CLOCK_SKEW,
+            default.ledger.max_clock_skew,
+        )?,
+    };
     let config = Config {
         data_dir: judge.path(raw.data_dir, default.data_dir)?,
         shards: judge.integer(
@@ -140,23 +159,8 @@ pub(super) fn config(document: &Document<'_>, raw: raw::Root) -> Result<Config> 
         },
         admin: judge.admin(raw.admin.0)?,
         limits: judge.limits(raw.limits.0, default.limits)?,
-        ledger: LedgerSettings {
-            idempotency_window: judge.duration(
-                raw.ledger.0.idempotency_window,
-                &IDEMPOTENCY_WINDOW,
-                default.ledger.idempotency_window,
-            )?,
-            max_clock_skew: judge.duration(
-                raw.ledger.0.max_clock_skew,
-                &CLOCK_SKEW,
-                default.ledger.max_clock_skew,
-            )?,
-        },
-        log: LogSettings {
-            durability: judge.word(raw.log.0.durability, DURABILITIES, default.log.durability)?,
-            segment_bytes: judge
-                .segment_bytes(raw.log.0.segment_bytes, default.log.segment_bytes)?,
-        },
+        ledger,
+        log: judge.log(raw.log.0, default.log, ledger.idempotency_window)?,
         domains: judge.domains(raw.domain)?,
     };
     let ports = raw.listen.0.admin.or(raw.listen.0.wallet);
@@ -173,6 +177,39 @@ pub(super) fn config(document: &Document<'_>, raw: raw::Root) -> Result<Config> 
 }
 
 impl Judge<'_> {
+    fn log(
+        &self,
+        raw: raw::Log,
+        default: LogSettings,
+        idempotency_window: Duration,
+    ) -> Result<LogSettings> {
+        let segment_bytes = self.segment_bytes(raw.segment_bytes, default.segment_bytes)?;
+        let checkpoint_bytes = self.integer(
+            raw.checkpoint_bytes.as_ref(),
+            &CHECKPOINT_BYTES,
+            default.checkpoint_bytes.max(2 * segment_bytes),
+        )?;
+        if checkpoint_bytes < 2 * segment_bytes {
+            let problem = format!(
+                "expected at least two segments, which are {}, got {checkpoint_bytes}",
+                2 * segment_bytes
+            );
+            return Err(self.wrong(
+                raw.checkpoint_bytes.as_ref(),
+                "log.checkpoint_bytes",
+                problem,
+            ));
+        }
+        // What the admin API shows and what a repeat is judged by must not part.
+        let history = idempotency_window..=HISTORY_MAX;
+        Ok(LogSettings {
+            durability: self.word(raw.durability, DURABILITIES, default.durability)?,
+            segment_bytes,
+            checkpoint_bytes,
+            history: self.duration(raw.history, &history, idempotency_window)?,
+        })
+    }
+
     fn segment_bytes(&self, item: Item<i64>, default: u64) -> Result<u64> {
         let bytes = self.integer(item.as_ref(), &SEGMENT_BYTES, default)?;
         if let Some(item) = item.filter(|_| bytes % LogSettings::BLOCK_BYTES != 0) {

@@ -1,7 +1,8 @@
 //! `purser backup`: copies a data directory, also one that a server is using.
 //!
-//! Each shard's log is read to its end at some moment and copied up to there: what comes
-//! behind the last whole frame is zero in the copy. So the copy of each log is one that a
+//! Each shard's checkpoint and the log behind it are read to their end at some moment and
+//! copied up to there, and the history with them: what comes behind the last whole frame is
+//! zero in the copy. So the copy of each log is one that a
 //! crash at that moment could have left, and holds everything that was acknowledged before
 //! the backup began. Shards share nothing, so their moments need not be the same. The copy
 //! is verified before it gets its name.
@@ -13,11 +14,12 @@ use std::sync::atomic::Ordering;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use shards::ledger::{Entry, Posting};
 use shards::storage::{AlignedBuf, Storage};
-use shards::types::ShardId;
-use shards::wal::{self, Progress};
+use shards::types::{Lsn, ShardId};
+use shards::wal::{self, FileKind, Inventory, Progress, SealedHeader};
 
-use super::directory::{DataDirectory, folder_of};
+use super::directory::{DataDirectory, Reader, Stop, folder_of};
 use super::output::{OutDirectory, sync_directory};
 use super::progress::{Stdout, shown};
 use super::verify;
@@ -89,30 +91,99 @@ fn copy_all(from: &DataDirectory, to: &Path, progress: &Progress) -> anyhow::Res
         .with_context(|| format!("write {}", manifest.display()))
 }
 
+/// Copies what a start needs of a shard, and the history: the newest checkpoint and the log
+/// behind it. Where a server lets go of a part of that meanwhile, all of it once more.
 fn copy_log(
     from: &DataDirectory,
     shard: ShardId,
     to: &Path,
     progress: &Progress,
 ) -> anyhow::Result<()> {
-    let end = from.read(shard, progress, |_, _| Ok(()))?.position;
     let directory = to.join(wal::shard_directory(shard));
-    fs::create_dir(&directory).with_context(|| format!("create {}", directory.display()))?;
-    for number in 1..=end.segment {
-        let path = wal::segment_path(shard, number);
-        let copied_bytes = (number == end.segment).then_some(end.offset);
-        copy_segment(from, &path, copied_bytes, &to.join(&path), progress)
-            .with_context(|| format!("copy {} to {}", from.disk.display(&path), to.display()))?;
-    }
+    from.with_files(shard, |_| {
+        let scan = from.read(shard, false, progress, &mut Skimmer)?;
+        if directory.exists() {
+            fs::remove_dir_all(&directory)
+                .with_context(|| format!("remove {}", directory.display()))?;
+        }
+        fs::create_dir(&directory).with_context(|| format!("create {}", directory.display()))?;
+        let copy = |path: &str, copied_bytes| {
+            copy_file(from, path, copied_bytes, &to.join(path), progress)
+                .with_context(|| format!("copy {} to {}", from.disk.display(path), to.display()))
+        };
+        let folded = scan.checkpoint.map_or(0, |checkpoint| checkpoint.number);
+        if folded > 0 {
+            copy(&FileKind::Checkpoint.path(shard, folded), None)?;
+        }
+        let end = &scan.position;
+        for number in folded + 1..=end.segment {
+            let copied_bytes = (number == end.segment).then_some(end.offset);
+            copy(&wal::segment_path(shard, number), copied_bytes)?;
+        }
+        // A segment that was let go of while it was copied may hold anything by now.
+        let needed = folded + 1..=end.segment;
+        if from.is_live() && !files_of(from, shard)?.has_segments(needed) {
+            bail!("segments of shard {shard} went away while they were copied");
+        }
+        for number in files_of(from, shard)?
+            .histories
+            .iter()
+            .filter(|at| **at <= folded)
+        {
+            let path = FileKind::History.path(shard, *number);
+            match copy(&path, None) {
+                // The oldest may grow too old meanwhile.
+                Err(error) if from.is_live() && is_gone(&error) => {
+                    let _ = fs::remove_file(to.join(&path));
+                }
+                copied => copied?,
+            }
+        }
+        Ok(())
+    })?;
     sync_directory(&directory).with_context(|| format!("sync {}", directory.display()))
+}
+
+fn files_of(from: &DataDirectory, shard: ShardId) -> anyhow::Result<Inventory> {
+    Ok(Inventory::of(&from.disk, shard).map_err(wal::OpenError::from)?)
+}
+
+fn is_gone(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::NotFound)
+}
+
+/// Looks for the end of a log; the copy is judged when it is there.
+struct Skimmer;
+
+impl Reader for Skimmer {
+    fn entry(&mut self, _: Entry) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn restored(&mut self, _: &SealedHeader) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn past(&mut self, _: Lsn, _: Posting) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn posting(&mut self, _: Lsn, _: Posting) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn again(&mut self) {}
 }
 
 /// How much is copied at a time: few calls, little memory.
 const COPY_BYTES: usize = 1 << 20;
 
-/// Copies a segment, or its first `copied_bytes` and zeroes to its length. The zeroes are
+/// Copies a file, or its first `copied_bytes` and zeroes to its length. The zeroes are
 /// written, as in every segment that is to be appended to (docs/internals/wal-format.md).
-fn copy_segment(
+fn copy_file(
     from: &DataDirectory,
     path: &str,
     copied_bytes: Option<u64>,

@@ -3,17 +3,20 @@
 //! While no process uses it, its lock is held, so that none begins to. If one does use it,
 //! it is read as well: frames are never written twice and each stands behind one that is
 //! whole, so what was read is a state that the directory had at some moment of the reading,
-//! and what came meanwhile is left out (`shards::wal::scan_live`).
+//! and what came meanwhile is left out. A server that makes a checkpoint lets go of files;
+//! then the reading begins again (`shards::wal::scan`).
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use shards::ledger::{Ledger, LedgerSettings, Misfit, Posting};
+use shards::ledger::{Entry, LedgerSettings, Posting};
 use shards::storage::{DirectDisk, DirectoryLock, LockError, Storage};
 use shards::types::{Lsn, ShardId};
-use shards::wal::{self, Manifest, Progress, Scan};
+use shards::wal::{
+    self, FileKind, Inventory, Manifest, Progress, Reading, Rebuild, Scan, SealedHeader, Visitor,
+};
 
 /// A data set, open to be read.
 pub(super) struct DataDirectory {
@@ -33,9 +36,9 @@ pub(super) enum Stop {
     Failed(anyhow::Error),
 }
 
-impl From<Misfit> for Stop {
-    fn from(misfit: Misfit) -> Self {
-        Self::Misfit(misfit.to_string())
+impl From<String> for Stop {
+    fn from(misfit: String) -> Self {
+        Self::Misfit(misfit)
     }
 }
 
@@ -85,6 +88,11 @@ impl DataDirectory {
         (0..self.manifest.slot_map.shards()).map(ShardId)
     }
 
+    /// Whether somebody may be writing what is read.
+    pub(super) fn is_live(&self) -> bool {
+        self.user.is_some()
+    }
+
     /// How long the logs of some shards are, to show how far the reading is.
     pub(super) fn log_bytes(&self, shards: impl Iterator<Item = ShardId>) -> u64 {
         let of_shard = |shard| {
@@ -93,7 +101,7 @@ impl DataDirectory {
             let names = self.disk.list(&directory).unwrap_or_default();
             names
                 .iter()
-                .filter(|name| name.ends_with(".seg"))
+                .filter(|name| KINDS.iter().any(|kind| kind.number(name).is_some()))
                 .filter_map(|name| self.disk.open(&format!("{directory}/{name}")).ok())
                 .filter_map(|file| file.length().ok())
                 .sum::<u64>()
@@ -101,33 +109,122 @@ impl DataDirectory {
         shards.map(of_shard).sum()
     }
 
-    /// Reads a shard's log to its end.
+    /// Reads what a shard has to its end: the checkpoint, the history before it if that is
+    /// wanted, and the log.
     pub(super) fn read(
         &self,
         shard: ShardId,
+        with_history: bool,
         progress: &Progress,
-        mut each: impl FnMut(Lsn, Posting) -> Result<(), Stop>,
+        reader: &mut dyn Reader,
     ) -> anyhow::Result<Scan> {
-        let mut failed = None;
-        let mut visitor = |lsn, posting| {
-            each(lsn, posting).map_err(|stop| match stop {
-                Stop::Misfit(what) => what,
-                Stop::Failed(error) => {
-                    failed = Some(error);
-                    String::new()
-                }
-            })
+        let reading = Reading {
+            is_live: self.is_live(),
+            with_history,
         };
-        let scan = if self.user.is_none() {
-            wal::scan
-        } else {
-            wal::scan_live
+        let mut adapter = Adapter {
+            reader,
+            failed: None,
         };
-        let read = scan(&self.disk, &self.manifest, shard, progress, &mut visitor);
-        match failed {
+        let (disk, manifest) = (&self.disk, &self.manifest);
+        let read = wal::scan(disk, manifest, shard, reading, progress, &mut adapter);
+        match adapter.failed {
             Some(error) => Err(error),
             None => read.with_context(|| format!("shard {shard}")),
         }
+    }
+
+    /// Does something with the files of a shard, and once more when some of them went away
+    /// meanwhile.
+    pub(super) fn with_files<T>(
+        &self,
+        shard: ShardId,
+        mut work: impl FnMut(&Inventory) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let list = || Inventory::of(&self.disk, shard).map_err(wal::OpenError::from);
+        loop {
+            let files = list()?;
+            let done = work(&files);
+            let is_gone = done.is_err() && self.is_live() && list()?.has_lost_of(&files);
+            if !is_gone {
+                return done;
+            }
+        }
+    }
+}
+
+const KINDS: [FileKind; 3] = [FileKind::Segment, FileKind::Checkpoint, FileKind::History];
+
+/// What is done with what a shard has.
+pub(super) trait Reader {
+    /// An entry of the checkpoint that the reading begins with.
+    fn entry(&mut self, entry: Entry) -> Result<(), Stop>;
+
+    /// That was the last entry.
+    fn restored(&mut self, header: &SealedHeader) -> Result<(), Stop>;
+
+    /// A posting that is in the checkpoint, if those are wanted.
+    fn past(&mut self, lsn: Lsn, posting: Posting) -> Result<(), Stop>;
+
+    /// A posting behind the checkpoint.
+    fn posting(&mut self, lsn: Lsn, posting: Posting) -> Result<(), Stop>;
+
+    /// The reading begins again.
+    fn again(&mut self);
+}
+
+/// Remembers why a reader failed: the log is not what is wrong then.
+struct Adapter<'a> {
+    reader: &'a mut dyn Reader,
+    failed: Option<anyhow::Error>,
+}
+
+impl Adapter<'_> {
+    fn judge(&mut self, done: Result<(), Stop>) -> Result<(), String> {
+        done.map_err(|stop| match stop {
+            Stop::Misfit(what) => what,
+            Stop::Failed(error) => {
+                self.failed = Some(error);
+                String::new()
+            }
+        })
+    }
+}
+
+impl Visitor for Adapter<'_> {
+    fn entry(&mut self, entry: Entry) -> Result<(), String> {
+        let done = self.reader.entry(entry);
+        self.judge(done)
+    }
+
+    fn restored(&mut self, header: &SealedHeader) -> Result<(), String> {
+        let done = self.reader.restored(header);
+        self.judge(done)
+    }
+
+    fn past(&mut self, lsn: Lsn, posting: Posting) -> Result<(), String> {
+        let done = self.reader.past(lsn, posting);
+        self.judge(done)
+    }
+
+    fn posting(&mut self, lsn: Lsn, posting: Posting) -> Result<(), String> {
+        let done = self.reader.posting(lsn, posting);
+        self.judge(done)
+    }
+
+    fn again(&mut self) {
+        self.reader.again();
+    }
+}
+
+/// Says which postings are kept no longer, where that is so.
+pub(super) fn warn_of_forgotten(shard: ShardId, scan: &Scan) {
+    let oldest = scan.oldest_lsn.0;
+    if oldest > 1 {
+        eprintln!(
+            "purser: shard {shard}: the oldest posting that is kept is LSN {oldest}; what those \
+             before it led to is in the checkpoint"
+        );
     }
 }
 
@@ -150,13 +247,14 @@ fn take_or_respect_lock(path: &Path) -> anyhow::Result<(Option<DirectoryLock>, O
     }
 }
 
-/// A ledger that postings are checked on and that nobody asks anything.
-pub(super) fn empty_ledger() -> Ledger {
-    Ledger::new(LedgerSettings {
+/// A ledger that is read back to be checked, and that nobody asks anything.
+pub(super) fn rebuild(manifest: &Manifest) -> Rebuild {
+    Rebuild::new(LedgerSettings {
         // Repeats are not looked for: the shortest memory that there is will do.
         idempotency_window: std::time::Duration::from_secs(3_600),
-        digest_secret: [0, 0],
-        clock_skew_max: std::time::Duration::from_secs(300),
+        digest_secret: manifest.digest_secret,
+        // Nothing is asked.
+        clock_skew_max: std::time::Duration::ZERO,
     })
 }
 

@@ -1,15 +1,17 @@
-//! `purser inspect`: prints the records of the logs, one line or one JSON object each.
+//! `purser inspect`: prints the records of the history and of the logs, one line or one
+//! JSON object each.
 
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::Args;
+use shards::ledger::{Entry, Posting};
 use shards::routing::slot_of;
 use shards::types::{AccountId, Lsn, ShardId};
-use shards::wal::Ending;
+use shards::wal::{Ending, SealedHeader};
 
-use super::directory::{DataDirectory, Stop};
+use super::directory::{DataDirectory, Reader, Stop, warn_of_forgotten};
 use super::progress::{Stdout, shown};
 use super::record::{Currencies, Record};
 
@@ -54,17 +56,15 @@ pub fn inspect(options: &InspectOptions, out: &mut dyn Write) -> anyhow::Result<
     let mut out = BufWriter::new(out);
     let printed = shown("inspect", bytes, Stdout::Busy, |progress| {
         for shard in shards {
-            let mut currencies = Currencies::default();
-            let scan = directory.read(shard, progress, |lsn, posting| {
-                let Some(currency) = currencies.of(&posting) else {
-                    return Err(Stop::Misfit("its account does not exist".to_owned()));
-                };
-                if options.shows(lsn, &posting.account) {
-                    let record = Record::new(shard, lsn, &posting, &currency);
-                    print(&record, options.json, &mut out)?;
-                }
-                Ok(())
-            })?;
+            let mut printer = Printer {
+                options,
+                shard,
+                currencies: Currencies::default(),
+                done: Lsn::NONE,
+                out: &mut out,
+            };
+            let scan = directory.read(shard, true, progress, &mut printer)?;
+            warn_of_forgotten(shard, &scan);
             if let Ending::Torn(tail) = scan.ending {
                 eprintln!("purser: shard {shard}: {tail}");
             }
@@ -75,6 +75,49 @@ pub fn inspect(options: &InspectOptions, out: &mut dyn Write) -> anyhow::Result<
         Err(error) if is_broken_pipe(&error) => Ok(()),
         printed => printed,
     }
+}
+
+/// Prints the records of one shard.
+struct Printer<'a> {
+    options: &'a InspectOptions,
+    shard: ShardId,
+    currencies: Currencies,
+    /// Printed, or not chosen, up to here.
+    done: Lsn,
+    out: &'a mut dyn Write,
+}
+
+impl Reader for Printer<'_> {
+    fn entry(&mut self, entry: Entry) -> Result<(), Stop> {
+        if let Entry::Account(account) = entry {
+            self.currencies.learn(&account.id, account.currency);
+        }
+        Ok(())
+    }
+
+    fn restored(&mut self, _: &SealedHeader) -> Result<(), Stop> {
+        Ok(())
+    }
+
+    fn past(&mut self, lsn: Lsn, posting: Posting) -> Result<(), Stop> {
+        self.posting(lsn, posting)
+    }
+
+    fn posting(&mut self, lsn: Lsn, posting: Posting) -> Result<(), Stop> {
+        let Some(currency) = self.currencies.of(&posting) else {
+            return Err(Stop::Misfit("its account does not exist".to_owned()));
+        };
+        // A position holds the same posting for ever, so what was printed is not again.
+        if lsn > self.done && self.options.shows(lsn, &posting.account) {
+            let record = Record::new(self.shard, lsn, &posting, &currency);
+            print(&record, self.options.json, self.out)?;
+        }
+        self.done = self.done.max(lsn);
+        Ok(())
+    }
+
+    /// Currencies do not change, and neither does what was printed.
+    fn again(&mut self) {}
 }
 
 const WRITE_STDOUT: &str = "write to stdout";

@@ -1,8 +1,10 @@
 //! `purser verify`: reads all of a data directory, and says whether everything in it holds.
 //!
 //! Checksums, order and chain are checked by the scan that recovery uses, balances by the
-//! ledger that recovery uses. Here it is checked in addition that every account is in the
-//! log of the shard that owns it, and that the books of each domain sum to zero.
+//! ledger that recovery uses. Here it is checked in addition that every checkpoint is what
+//! the postings before it lead to, as far as they are kept, that the history is whole, that
+//! every account is with the shard that owns it, and that the books of each domain sum to
+//! zero.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -12,12 +14,14 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use anyhow::{Context, bail};
 use clap::Args;
 use serde::Serialize;
-use shards::ledger::{Book, HouseAccount};
+use shards::ledger::{Book, Entry, HouseAccount, Posting};
 use shards::routing::slot_of;
-use shards::types::{Currency, ShardId};
-use shards::wal::{Ending, FrameKind, Progress, Scan};
+use shards::types::{AccountId, Currency, Lsn, ShardId};
+use shards::wal::{
+    self, Derived, Ending, FrameKind, Progress, Rebuild, Scan, SealedHeader, Visitor,
+};
 
-use super::directory::{DataDirectory, Stop, empty_ledger};
+use super::directory::{DataDirectory, Reader, Stop, rebuild};
 use super::progress::{Stdout, shown};
 use super::record::{house_name, major};
 
@@ -66,10 +70,40 @@ pub(super) struct Report {
 pub(super) struct ShardReport {
     shard: u16,
     accounts: usize,
+    checkpoints: Vec<CheckpointReport>,
+    /// Of the first posting that is kept.
+    oldest_lsn: u64,
+    /// Kept, in the history and in the log.
     pub(super) postings: u64,
+    /// In the log behind the newest checkpoint.
+    log_postings: u64,
     frames: u64,
     end: &'static str,
     torn_tail: Option<TornTailReport>,
+}
+
+/// A checkpoint that is whole.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct CheckpointReport {
+    number: u32,
+    /// The last posting in it.
+    lsn: u64,
+    entries: u64,
+    /// Whether it was derived once more from what is before it; otherwise nothing from
+    /// before it is kept.
+    follows: bool,
+}
+
+impl CheckpointReport {
+    fn new((header, derived): &(SealedHeader, Derived)) -> Self {
+        Self {
+            number: header.number,
+            lsn: header.next_lsn.0 - 1,
+            entries: header.records,
+            follows: *derived == Derived::Equal,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -159,22 +193,78 @@ fn check_shards(directory: &DataDirectory, progress: &Progress) -> Vec<Checked> 
 }
 
 fn check_shard(directory: &DataDirectory, shard: ShardId, progress: &Progress) -> Checked {
-    let slots = directory.manifest.slot_map;
-    let mut ledger = empty_ledger();
-    let scan = directory.read(shard, progress, |lsn, posting| {
-        let owner = slots.owner(slot_of(&posting.account));
-        if owner != shard {
-            let what = format!("its account {} belongs to shard {owner}", posting.account);
-            return Err(Stop::Misfit(what));
-        }
-        Ok(ledger.try_apply(lsn, &posting)?)
-    })?;
-    let report = ShardReport::new(shard, ledger.counts().accounts, &scan);
+    let checkpoints = directory
+        .with_files(shard, |files| {
+            let derive = |number: &u32| {
+                let (disk, manifest) = (&directory.disk, &directory.manifest);
+                wal::derive(disk, manifest, shard, files, *number, progress)
+            };
+            let checked: Result<Vec<_>, _> = files.checkpoints.iter().map(derive).collect();
+            Ok(checked?)
+        })
+        .with_context(|| format!("shard {shard}"))?;
+    let mut checker = Checker {
+        directory,
+        shard,
+        rebuild: rebuild(&directory.manifest),
+    };
+    let scan = directory.read(shard, true, progress, &mut checker)?;
+    let ledger = checker.rebuild.ledger();
+    let report = ShardReport::new(shard, ledger.counts().accounts, &scan, &checkpoints);
     Ok((report, ledger.books().to_vec()))
 }
 
+/// Applies everything to a ledger, and sees to it that it belongs to this shard.
+struct Checker<'a> {
+    directory: &'a DataDirectory,
+    shard: ShardId,
+    rebuild: Rebuild,
+}
+
+impl Checker<'_> {
+    fn check_owner(&self, account: &AccountId) -> Result<(), Stop> {
+        let owner = self.directory.manifest.slot_map.owner(slot_of(account));
+        if owner != self.shard {
+            let what = format!("its account {account} belongs to shard {owner}");
+            return Err(Stop::Misfit(what));
+        }
+        Ok(())
+    }
+}
+
+impl Reader for Checker<'_> {
+    fn entry(&mut self, entry: Entry) -> Result<(), Stop> {
+        if let Entry::Account(account) = &entry {
+            self.check_owner(&account.id)?;
+        }
+        Ok(self.rebuild.entry(entry)?)
+    }
+
+    fn restored(&mut self, header: &SealedHeader) -> Result<(), Stop> {
+        Ok(self.rebuild.restored(header)?)
+    }
+
+    fn past(&mut self, _: Lsn, posting: Posting) -> Result<(), Stop> {
+        self.check_owner(&posting.account)
+    }
+
+    fn posting(&mut self, lsn: Lsn, posting: Posting) -> Result<(), Stop> {
+        self.check_owner(&posting.account)?;
+        Ok(self.rebuild.posting(lsn, posting)?)
+    }
+
+    fn again(&mut self) {
+        self.rebuild = rebuild(&self.directory.manifest);
+    }
+}
+
 impl ShardReport {
-    fn new(shard: ShardId, accounts: usize, scan: &Scan) -> Self {
+    fn new(
+        shard: ShardId,
+        accounts: usize,
+        scan: &Scan,
+        checkpoints: &[(SealedHeader, Derived)],
+    ) -> Self {
         let torn_tail = match &scan.ending {
             Ending::Clean => None,
             Ending::Torn(tail) => Some(TornTailReport {
@@ -191,7 +281,10 @@ impl ShardReport {
         Self {
             shard: shard.0,
             accounts,
-            postings: scan.postings,
+            postings: scan.position.next_lsn.0 - scan.oldest_lsn.0,
+            oldest_lsn: scan.oldest_lsn.0,
+            checkpoints: checkpoints.iter().map(CheckpointReport::new).collect(),
+            log_postings: scan.postings,
             frames: scan.frames,
             end,
             torn_tail,
@@ -203,13 +296,37 @@ impl ShardReport {
             shard,
             accounts,
             postings,
+            oldest_lsn,
+            checkpoints,
+            log_postings,
             frames,
             ..
         } = self;
-        write!(
-            out,
-            "shard {shard}: {accounts} accounts, {postings} postings in {frames} frames; "
-        )?;
+        for checkpoint in checkpoints {
+            let CheckpointReport {
+                number,
+                lsn,
+                entries,
+                follows,
+            } = checkpoint;
+            let judged = match follows {
+                true => "it follows from what is before it",
+                false => "it is whole, and nothing from before it is kept",
+            };
+            writeln!(
+                out,
+                "shard {shard}: checkpoint {number} up to LSN {lsn}, {entries} entries; {judged}"
+            )?;
+        }
+        let behind = if checkpoints.is_empty() {
+            format!("{log_postings} postings in {frames} frames")
+        } else {
+            format!(
+                "{postings} postings from LSN {oldest_lsn} on, {log_postings} of them in {frames} \
+                 frames behind the checkpoint"
+            )
+        };
+        write!(out, "shard {shard}: {accounts} accounts, {behind}; ")?;
         match &self.torn_tail {
             Some(TornTailReport {
                 file,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use purser::domain::{Credential, Domain, Domains, FundsPriority};
-use purser::wallet::{Parts, WalletService};
+use purser::wallet::{Parts, Times, WalletService};
 use shards::ledger::{Command, Facts, Funds, Outcome};
 use shards::types::{Amount, Balance, Currency, UnixMillis};
 use shards::{Submit, Unavailable};
@@ -65,6 +65,11 @@ pub(super) fn wallet() -> (WalletService<Ledger>, Asked) {
         domains: Arc::new([acme].into_iter().collect::<Domains>()),
         trusted_proxies: Vec::new(),
         clock: Box::new(|| UnixMillis(0)),
+        times: Times {
+            idempotency_window: Duration::from_secs(72 * 3_600),
+            clock_skew_max: Duration::from_secs(300),
+        },
+        mint: Arc::default(),
         metrics: Arc::default(),
         draining: Arc::default(),
     });

@@ -14,13 +14,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
 use super::committer::Committer;
+use super::compactor::{CheckpointSettings, Compactor, LogReach};
 use super::control::ControlHandle;
 use super::flusher::{FlushPlace, Flusher};
 use super::handle::{Inner, ShardHandle};
@@ -29,12 +30,12 @@ use super::pump;
 use super::supplier::{Supplier, SupplyLine};
 use super::wait::REPLY_TIMEOUT;
 use crate::failpoint::{self, Window};
-use crate::ledger::{Book, Ledger, LedgerSettings};
+use crate::ledger::{Book, Entry, Ledger, LedgerSettings, Posting};
 use crate::mesh::{Mesh, doorbell::Doorbell};
 use crate::routing::SlotMap;
 use crate::shard::Shard;
-use crate::types::ShardId;
-use crate::wal::{DataSet, Log, LogError, OpenError, Progress};
+use crate::types::{Lsn, ShardId};
+use crate::wal::{DataSet, Log, LogError, OpenError, Progress, Rebuild, SealedHeader, Visitor};
 
 /// Memory registered with each ring. The default pins 30 MiB per executor for file
 /// I/O that we do not do through it.
@@ -64,6 +65,8 @@ pub struct ClusterSettings {
     pub pin_to_cpus: Vec<usize>,
     /// For every shard's ledger.
     pub ledger: LedgerSettings,
+    /// When logs are folded.
+    pub checkpoints: CheckpointSettings,
 }
 
 /// The cluster could not be started.
@@ -127,11 +130,14 @@ impl Shared {
         self.closing.load(Ordering::Acquire)
     }
 
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
     pub(super) fn poll_drain(&self, shard: ShardId, cx: &Context<'_>) -> Poll<()> {
-        let draining = || self.draining.load(Ordering::Acquire);
-        if !draining() {
+        if !self.is_draining() {
             self.drain_bells[shard.index()].arm(cx.waker());
-            if !draining() {
+            if !self.is_draining() {
                 return Poll::Pending;
             }
         }
@@ -145,6 +151,8 @@ pub struct Cluster {
     control: ControlHandle,
     metrics: Vec<Arc<ShardMetrics>>,
     threads: Vec<JoinHandle<()>>,
+    /// While there is one.
+    compactor: Option<Thread>,
     events: Receiver<Event>,
 }
 
@@ -189,8 +197,10 @@ impl Cluster {
             shared,
             metrics,
             threads: Vec::new(),
+            compactor: None,
             events,
         };
+        let reaches: Vec<Arc<LogReach>> = (0..shards).map(|_| Arc::default()).collect();
         let progress = Arc::new(Progress::default());
         let (started_sender, started) = unbounded();
         let (go, all_recovered) = bounded(0);
@@ -210,6 +220,7 @@ impl Cluster {
                     metrics: cluster.metrics[id.index()].clone(),
                     ledger: settings.ledger,
                     data: data.clone(),
+                    reach: reaches[id.index()].clone(),
                     supply: SupplyLine::new(supplier.clone(), flusher.bell().clone()),
                     flusher,
                     events: event_sender.clone(),
@@ -235,13 +246,37 @@ impl Cluster {
             return Err(error);
         }
         drop(go);
-        match cluster.await_started(&started, &progress) {
+        let compacts = cluster
+            .await_started(&started, &progress)
+            .and_then(|()| cluster.start_compactor(settings, data, reaches));
+        match compacts {
             Ok(()) => Ok(cluster),
             Err(error) => {
                 cluster.abort();
                 Err(error)
             }
         }
+    }
+
+    /// Only now, when recovery has removed what an earlier fold left.
+    fn start_compactor(
+        &mut self,
+        settings: &ClusterSettings,
+        data: &DataSet,
+        reaches: Vec<Arc<LogReach>>,
+    ) -> Result<(), StartError> {
+        let metrics = self.metrics.iter().map(|shard| shard.checkpoint.clone());
+        let (compactor, thread) = Compactor::start(
+            data.clone(),
+            settings.checkpoints,
+            settings.ledger,
+            reaches.into_iter().zip(metrics),
+            self.shared.clone(),
+        )
+        .map_err(thread_error(ShardId(0)))?;
+        self.compactor = Some(compactor);
+        self.threads.push(thread);
+        Ok(())
     }
 
     /// Waits until every shard has reported, and says now and then how far they are.
@@ -295,6 +330,9 @@ impl Cluster {
         for bell in &self.shared.drain_bells {
             bell.ring();
         }
+        if let Some(compactor) = &self.compactor {
+            compactor.unpark();
+        }
     }
 
     /// Refuses new commands and lets every shard finish; each reports [`Event::Stopped`].
@@ -337,6 +375,7 @@ struct Boot {
     metrics: Arc<ShardMetrics>,
     ledger: LedgerSettings,
     data: DataSet,
+    reach: Arc<LogReach>,
     supply: SupplyLine,
     flusher: Flusher,
     events: Sender<Event>,
@@ -375,7 +414,7 @@ impl Boot {
         }
         let shard = Shard::recovered(ledger, log.durable_lsn());
         let handle = ShardHandle::new(self.id, self.shared, shard, self.metrics);
-        let committer = Committer::new(handle.0.clone(), self.flusher, self.supply);
+        let committer = Committer::new(handle.0.clone(), self.flusher, self.supply, self.reach);
         let (id, events, started) = (self.id, self.events, self.started);
         executor.run(async move {
             let pump = glommio::spawn_local(pump::run(handle.0.clone()));
@@ -405,14 +444,10 @@ impl Boot {
 
     fn recover(&self, progress: &Progress) -> Result<(Ledger, Box<Log>), StartError> {
         let began = Instant::now();
-        let mut ledger = Ledger::new(self.ledger);
+        let mut recovering = Recovering(Rebuild::new(self.ledger));
         let recovered = self
             .data
-            .recover(self.id, progress, &mut |lsn, posting| {
-                let applied = ledger.try_apply(lsn, &posting);
-                failpoint::pass(Window::MidRecovery);
-                applied.map_err(|misfit| misfit.to_string())
-            })
+            .recover(self.id, progress, &mut recovering)
             .map_err(|source| StartError::Recovery {
                 shard: self.id,
                 source,
@@ -422,13 +457,39 @@ impl Boot {
         }
         tracing::info!(
             shard = self.id.0,
+            checkpoint_lsn = recovered.checkpoint.map_or(0, |c| c.next_lsn.0 - 1),
+            entries = recovered.checkpoint.map_or(0, |c| c.records),
             postings = recovered.postings,
             frames = recovered.frames,
             clean_shutdown = recovered.clean_shutdown,
             seconds = began.elapsed().as_secs_f64(),
             "recovered"
         );
-        Ok((ledger, Box::new(recovered.log)))
+        Ok((recovering.0.into_ledger(), Box::new(recovered.log)))
+    }
+}
+
+/// A ledger that comes back, where tests can end the process at every step of it.
+struct Recovering(Rebuild);
+
+impl Visitor for Recovering {
+    fn entry(&mut self, entry: Entry) -> Result<(), String> {
+        failpoint::pass(Window::MidRecovery);
+        self.0.entry(entry)
+    }
+
+    fn restored(&mut self, header: &SealedHeader) -> Result<(), String> {
+        self.0.restored(header)
+    }
+
+    fn posting(&mut self, lsn: Lsn, posting: Posting) -> Result<(), String> {
+        let applied = self.0.posting(lsn, posting);
+        failpoint::pass(Window::MidRecovery);
+        applied
+    }
+
+    fn again(&mut self) {
+        self.0.again();
     }
 }
 

@@ -7,9 +7,11 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::compactor::LogReach;
 use super::flusher::{Flusher, Work};
 use super::handle::Inner;
 use super::supplier::SupplyLine;
@@ -27,6 +29,7 @@ pub(super) struct Committer {
     inner: Rc<Inner>,
     flusher: Flusher,
     supply: SupplyLine,
+    reach: Arc<LogReach>,
     spare: Batch,
     rung: Vec<PeerId>,
 }
@@ -37,11 +40,17 @@ enum Woken {
 }
 
 impl Committer {
-    pub(super) fn new(inner: Rc<Inner>, flusher: Flusher, supply: SupplyLine) -> Self {
+    pub(super) fn new(
+        inner: Rc<Inner>,
+        flusher: Flusher,
+        supply: SupplyLine,
+        reach: Arc<LogReach>,
+    ) -> Self {
         Self {
             inner,
             flusher,
             supply,
+            reach,
             spare: Batch::default(),
             rung: Vec::new(),
         }
@@ -77,7 +86,9 @@ impl Committer {
         let metrics = &self.inner.metrics;
         let room = self.supply.settle(log, metrics)?;
         self.inner.shard.borrow_mut().set_room(room);
-        metrics.log_segment.set(u64::from(log.position().segment));
+        let segment = log.position().segment;
+        metrics.log_segment.set(u64::from(segment));
+        self.reach.publish(segment);
         metrics
             .flush_beside
             .set(u64::from(self.flusher.is_beside()));

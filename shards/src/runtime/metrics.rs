@@ -1,5 +1,7 @@
 //! What a shard counts. The names of the exported metrics follow these.
 
+use std::sync::Arc;
+
 use crate::metrics::{Counter, Histogram};
 
 /// Counters of one shard, written by its thread only.
@@ -47,4 +49,26 @@ pub struct ShardMetrics {
     pub sessions: Counter,
     /// Transaction ids remembered.
     pub transactions: Counter,
+    /// What the compactor counts of this shard.
+    pub checkpoint: Arc<CheckpointMetrics>,
+}
+
+/// What is counted of one shard's checkpoints, written by the compactor's thread only, and
+/// so apart from what the shard writes.
+#[derive(Debug, Default)]
+pub struct CheckpointMetrics {
+    /// Seconds since the last posting in the newest checkpoint; 0 while there is none.
+    pub age_seconds: Counter,
+    /// Bytes of closed segments that are in no checkpoint.
+    pub log_bytes: Counter,
+    /// Bytes of the newest checkpoint.
+    pub bytes: Counter,
+    /// Checkpoints made.
+    pub made: Counter,
+    /// Folds that failed.
+    pub failed: Counter,
+    /// Damage was found, and no more checkpoints are made: 1, otherwise 0.
+    pub damaged: Counter,
+    /// How long the last fold took, in milliseconds.
+    pub duration_ms: Counter,
 }

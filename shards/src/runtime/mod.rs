@@ -2,12 +2,14 @@
 //!
 //! [`Cluster::start`] boots one thread per shard. On each run the **pump** (drains the
 //! mailbox), the **committer** (brings batches to the disk), a **housekeeper** (what
-//! goes by time), and whatever the caller serves there with a [`ShardHandle`]. The
+//! goes by time), and whatever the caller serves there with a [`ShardHandle`]. Beside them
+//! run one **supplier** of segments and one **compactor** that makes checkpoints. The
 //! control plane has a [`ControlHandle`], which works on any executor.
 
 mod clock;
 mod cluster;
 mod committer;
+mod compactor;
 mod control;
 mod flusher;
 mod handle;
@@ -18,8 +20,9 @@ mod wait;
 
 pub use clock::now;
 pub use cluster::{Cluster, ClusterSettings, Event, StartError};
+pub use compactor::CheckpointSettings;
 pub use control::{ControlHandle, ControlReply};
 pub use flusher::FlushPlace;
 pub use handle::{ShardHandle, ShardReply};
-pub use metrics::ShardMetrics;
+pub use metrics::{CheckpointMetrics, ShardMetrics};
 pub use wait::{REPLY_TIMEOUT, let_io_run};

@@ -1,4 +1,8 @@
-//! The way to the disk: what the committer and the supplier of `runtime/` do, by events.
+//! The way to the disk: what the committer, the supplier and the compactor of `runtime/`
+//! do, by events.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
 
 use super::Canary;
 use super::effect::Verdict;
@@ -8,13 +12,20 @@ use crate::Unavailable;
 use crate::ledger::Outcome;
 use crate::shard::Room;
 use crate::storage::is_no_room;
-use crate::wal::{Batch, LogError};
+use crate::types::ShardId;
+use crate::wal::{Batch, FoldError, FoldSettings, LogError, OpenError};
 
 /// As the committer's.
 const SEAL_AFTER_US: u64 = 5_000;
 
 /// How long a segment takes to be made, and how soon a full disk is tried again.
 const SUPPLY_US: u64 = 6_000;
+
+/// How soon a shard is folded again, if its log has left a segment by then.
+pub(super) const FOLD_US: u64 = 120_000;
+
+/// Short, so that history goes away, too.
+const HISTORY: Duration = Duration::from_secs(1_800);
 
 impl World {
     pub(super) fn commit_soon(&mut self, shard: usize) {
@@ -100,6 +111,63 @@ impl World {
                 }
                 self.disk_failed(shard, &format!("{error:?}"))
             }
+        }
+    }
+
+    /// What the compactor does. A fold that fails leaves the shard as it is.
+    pub(super) fn fold(&mut self, shard: usize) -> Verdict {
+        let life = self.lives[shard];
+        self.within(FOLD_US, Event::Fold { shard, life });
+        let Some(data) = self.data.clone() else {
+            return Ok(());
+        };
+        let id = ShardId(shard as u16);
+        let through = self.node(shard).log.position().segment - 1;
+        let newest = match data.newest_checkpoint(id) {
+            Ok(newest) => newest.map_or(0, |header| header.number),
+            Err(error) => return self.fold_failed(error.into()),
+        };
+        if through <= newest {
+            return Ok(());
+        }
+        self.fault_in_fold(shard);
+        let settings = FoldSettings {
+            ledger: self.settings,
+            history: HISTORY,
+        };
+        // A process that drains stops a fold wherever it is.
+        let mut left = match self.random.one_in(8) {
+            true => self.random.below(4),
+            false => u64::MAX,
+        };
+        let mut pace = |_| match left {
+            0 => ControlFlow::Break(()),
+            _ => {
+                left -= 1;
+                ControlFlow::Continue(())
+            }
+        };
+        match data.fold(id, through, &settings, &mut pace) {
+            Ok(folded) => {
+                self.figures.checkpoints += 1;
+                self.mark(folded.checkpoint.digest.0);
+                Ok(())
+            }
+            Err(error) => self.fold_failed(error),
+        }
+    }
+
+    fn fold_failed(&mut self, error: FoldError) -> Verdict {
+        self.figures.folds_cut_short += 1;
+        self.tell(|| format!("no checkpoint: {error:?}"));
+        let may_fail = match &error {
+            FoldError::Stopped | FoldError::Open(OpenError::Io { .. }) => true,
+            FoldError::Open(OpenError::Refused(_)) => self.power_is_off(),
+            FoldError::Open(OpenError::OtherShardCount { .. }) => false,
+        };
+        match may_fail {
+            true => Ok(()),
+            false => Err(format!("a fold refuses the data: {error}")),
         }
     }
 

@@ -4,19 +4,24 @@
 use std::sync::Arc;
 
 use super::Canary;
+use super::commit::FOLD_US;
 use super::effect::Verdict;
 use super::server::Node;
 use super::world::{Event, World};
-use crate::ledger::{Change, Ledger, Posting};
+use crate::ledger::{Change, Entry, Posting};
 use crate::shard::Shard;
 use crate::storage::Keep;
 use crate::types::{Lsn, ShardId, TransactionId};
 use crate::wal::{
-    DataSet, DataSetId, Durability, Founding, LogSettings, OpenError, Progress, SEGMENT_BYTES_MIN,
+    DataSet, DataSetId, Durability, Founding, LogSettings, OpenError, Progress, Rebuild,
+    SEGMENT_BYTES_MIN, SealedHeader, Visitor,
 };
 
 /// How far ahead a disk is told to fail, in operations: within the next batches.
 const AHEAD_OPERATIONS: u64 = 4;
+
+/// About as many operations as a fold has.
+const FOLD_OPERATIONS: u64 = 40;
 
 /// How long a process is gone.
 const DOWN_US: u64 = 8_000;
@@ -66,8 +71,25 @@ impl World {
         self.disks[disk].fail_after(at);
     }
 
+    /// Now and then the power goes, or an operation fails, in the middle of a fold.
+    pub(super) fn fault_in_fold(&mut self, disk: usize) {
+        if self.faults_left == 0 || !self.random.one_in(4) {
+            return;
+        }
+        self.faults_left -= 1;
+        let at = self.disks[disk].operations() + self.random.below(FOLD_OPERATIONS);
+        if self.random.one_in(3) {
+            self.disks[disk].fail_after(at);
+        } else {
+            self.disks[disk].cut_power_after(at);
+            self.power_goes_at[disk] = Some(at);
+            let us = self.random.below(2_000);
+            self.after(us, Event::Fault);
+        }
+    }
+
     /// Whether a disk has lost power since it was told to.
-    fn power_is_off(&self) -> bool {
+    pub(super) fn power_is_off(&self) -> bool {
         let mut disks = self.disks.iter().zip(&self.power_goes_at);
         disks.any(|(disk, at)| at.is_some_and(|at| disk.operations() > at))
     }
@@ -231,15 +253,10 @@ impl World {
         let Some(data) = self.data.clone() else {
             unreachable!("shards are recovered by a process that runs");
         };
-        let forgets = self.is(Canary::RecoveryForgetsIds);
-        let mut ledger = Ledger::new(self.settings);
-        let mut visitor = |lsn: Lsn, mut posting: Posting| {
-            if forgets {
-                forget_id(lsn, &mut posting);
-            }
-            ledger
-                .try_apply(lsn, &posting)
-                .map_err(|misfit| misfit.to_string())
+        let mut visitor = Forgetful {
+            rebuild: Rebuild::new(self.settings),
+            forgets_ids: self.is(Canary::RecoveryForgetsIds),
+            loses_entry: self.is(Canary::CheckpointLosesEntry),
         };
         let id = ShardId(shard as u16);
         let recovered = match data.recover(id, &Arc::new(Progress::default()), &mut visitor) {
@@ -247,6 +264,7 @@ impl World {
             Err(error) => return Ok(Err(error)),
         };
         self.figures.recoveries += 1;
+        self.figures.from_checkpoints += u64::from(recovered.checkpoint.is_some());
         self.figures.torn_tails += u64::from(recovered.torn_tail.is_some());
         let log = recovered.log;
         let (least, most) = self.bounds[shard];
@@ -262,9 +280,45 @@ impl World {
         if self.is_judged() {
             self.judges[shard].recovered(found)?;
         }
+        let ledger = visitor.rebuild.into_ledger();
         self.nodes[shard] = Some(Node::new(Shard::recovered(ledger, found), log));
         self.settle(shard);
+        let life = self.lives[shard];
+        self.within(FOLD_US, Event::Fold { shard, life });
         Ok(Ok(()))
+    }
+}
+
+/// Builds the ledger; some canaries lose a part of it.
+struct Forgetful {
+    rebuild: Rebuild,
+    forgets_ids: bool,
+    loses_entry: bool,
+}
+
+impl Visitor for Forgetful {
+    fn entry(&mut self, entry: Entry) -> Result<(), String> {
+        // Not one that the books or the entries behind it would tell of.
+        if self.loses_entry && matches!(entry, Entry::Transaction(_)) {
+            self.loses_entry = false;
+            return Ok(());
+        }
+        self.rebuild.entry(entry)
+    }
+
+    fn restored(&mut self, header: &SealedHeader) -> Result<(), String> {
+        self.rebuild.restored(header)
+    }
+
+    fn posting(&mut self, lsn: Lsn, mut posting: Posting) -> Result<(), String> {
+        if self.forgets_ids {
+            forget_id(lsn, &mut posting);
+        }
+        self.rebuild.posting(lsn, posting)
+    }
+
+    fn again(&mut self) {
+        self.rebuild.again();
     }
 }
 

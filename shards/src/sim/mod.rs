@@ -61,11 +61,13 @@ pub enum Canary {
     LedgerForgetsBet,
     /// A bet is taken from the other funds first; no client can know.
     StakeFromOtherFunds,
+    /// A checkpoint loses an entry on its way back.
+    CheckpointLosesEntry,
 }
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::LedgerForgetsId,
         Self::RecoveryForgetsIds,
         Self::DiskLies,
@@ -75,6 +77,7 @@ impl Canary {
         Self::AnswerAltered,
         Self::LedgerForgetsBet,
         Self::StakeFromOtherFunds,
+        Self::CheckpointLosesEntry,
     ];
 
     /// Whether only the model can notice it. For all others it looks away, so that the
@@ -153,6 +156,12 @@ figures! {
     torn_tails,
     /// Segments made.
     segments,
+    /// Checkpoints made.
+    checkpoints,
+    /// Folds that failed, or died on the way.
+    folds_cut_short,
+    /// Recoveries that began with a checkpoint.
+    from_checkpoints,
 }
 
 /// The simulation went through; `trace` is equal for equal runs.

@@ -38,7 +38,7 @@ impl Traffic {
         let account = |number: usize| {
             let domain = ["acme", "demo"][number % 2];
             // Long, so that a few postings fill more than a sector, which can tear.
-            let id = AccountId::parse(&format!("{domain}/p{number}-{:040}", random.below(1_000)));
+            let id = AccountId::parse(&format!("{domain}/p{number}-{:é>40}", random.below(1_000)));
             Account {
                 id: id.unwrap_or_else(|| unreachable!("the id has both its sides")),
                 digits: 0,
@@ -167,7 +167,8 @@ impl Account {
             Some(used) if random.one_in(6) => used.clone(),
             _ => {
                 // Some are long, as above.
-                let padding = "x".repeat(random.below(2) as usize * 40);
+                // Long in bytes, so that frames are of several sectors and tear.
+                let padding = "€".repeat(random.below(2) as usize * 40);
                 let text = format!("t-{}{padding}", self.transactions.len());
                 let id = TransactionId::parse(&text);
                 let id = id.unwrap_or_else(|| unreachable!("short, and not empty"));

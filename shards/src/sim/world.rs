@@ -82,6 +82,11 @@ pub(super) enum Event {
         shard: usize,
         life: Life,
     },
+    /// What a shard's log has left is folded.
+    Fold {
+        shard: usize,
+        life: Life,
+    },
     /// The process starts, or one of its shards.
     Start,
     StartShard {
@@ -292,6 +297,7 @@ impl World {
             Event::Durable { shard, life } if life == self.lives[shard] => self.durable(shard),
             Event::Seal { shard, life } if life == self.lives[shard] => self.seal(shard),
             Event::Supply { shard, life } if life == self.lives[shard] => self.supply(shard),
+            Event::Fold { shard, life } if life == self.lives[shard] => self.fold(shard),
             Event::StartShard { shard, life } if life == self.lives[shard] => {
                 self.start_shard(shard)
             }

@@ -1,14 +1,19 @@
 //! All logs of one operator: where they are and how they are written.
 
+use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 
-use super::error::OpenError;
+use super::checkpoint;
+use super::error::{FoldError, OpenError};
+use super::fold::{FoldSettings, Folded, fold};
 use super::frame::DataSetId;
+use super::inventory::Inventory;
 use super::log::{Durability, LogSettings};
 use super::manifest::{Founding, Manifest, open_data_set};
 use super::recovery::{Recovered, recover};
 use super::scan::{Progress, Visitor};
-use super::segment::SEGMENT_BYTES_MIN;
+use super::sealed::{Sealed, SealedHeader};
+use super::segment::{SEGMENT_BYTES_MIN, segment_path};
 use crate::storage::{MemoryDisk, Storage};
 use crate::types::ShardId;
 
@@ -102,5 +107,44 @@ impl DataSet {
             progress,
             visitor,
         )
+    }
+
+    /// What the newest checkpoint of a shard says that it is; `None` when there is none.
+    ///
+    /// # Errors
+    /// [`OpenError::Refused`] when its header is damaged.
+    pub fn newest_checkpoint(&self, shard: ShardId) -> Result<Option<SealedHeader>, OpenError> {
+        let storage = self.storage.as_ref();
+        let newest = Inventory::of(storage, shard)?.newest_checkpoint();
+        let header = newest
+            .map(|number| Sealed::open(storage, checkpoint::id_of(&self.manifest, shard, number)))
+            .transpose()?
+            .map(|checkpoint| checkpoint.header);
+        Ok(header)
+    }
+
+    /// How long some segments of a shard are together; one that is not there, or cannot be
+    /// looked at, has no bytes.
+    #[must_use]
+    pub fn segment_bytes(&self, shard: ShardId, numbers: RangeInclusive<u32>) -> u64 {
+        numbers
+            .filter_map(|number| self.storage.open(&segment_path(shard, number)).ok())
+            .filter_map(|file| file.length().ok())
+            .sum()
+    }
+
+    /// Folds all segments of a shard up to `through`, which its log must have left.
+    ///
+    /// # Errors
+    /// As [`fold`].
+    pub fn fold(
+        &self,
+        shard: ShardId,
+        through: u32,
+        settings: &FoldSettings,
+        pace: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<Folded, FoldError> {
+        let storage = self.storage.as_ref();
+        fold(storage, &self.manifest, shard, through, settings, pace)
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use client::{Response, send};
 use hashbrown::HashSet;
 use shards::ledger::LedgerSettings;
-use shards::runtime::{Cluster, ClusterSettings, FlushPlace};
+use shards::runtime::{CheckpointSettings, Cluster, ClusterSettings, FlushPlace};
 use shards::types::Currency;
 use shards::wal::DataSet;
 use tempfile::TempDir;
@@ -62,6 +62,10 @@ impl Fixture {
                 idempotency_window: Duration::from_secs(72 * 3_600),
                 digest_secret: [1, 2],
                 clock_skew_max: Duration::from_secs(300),
+            },
+            checkpoints: CheckpointSettings {
+                log_bytes: 1 << 30,
+                history: Duration::from_secs(3_600),
             },
         };
         let (data, _) = DataSet::in_memory(2).unwrap();

@@ -90,6 +90,14 @@ fn numbers_have_bounds() {
             "p.toml:1: log.segment_bytes: expected a multiple of 4096, got 65537",
         ),
         (
+            "log.checkpoint_bytes = 131071",
+            "p.toml:1: log.checkpoint_bytes: expected an integer from 131072 to 1099511627776, got 131071",
+        ),
+        (
+            "log.checkpoint_bytes = 134217727",
+            "p.toml:1: log.checkpoint_bytes: expected at least two segments, which are 134217728, got 134217727",
+        ),
+        (
             "listen.shard_ports = 65536",
             "p.toml:1: listen.shard_ports: expected an integer from 0 to 65535, got 65536",
         ),
@@ -121,6 +129,10 @@ fn durations_have_bounds() {
     check_domain(
         "session_token_ttl = \"0s\"",
         &format!("p.toml:6: domain[0].session_token_ttl: {day}, got \"0s\""),
+    );
+    check_line(
+        "[log]\nhistory = \"71h\"",
+        "p.toml:2: log.history: expected a duration from 3days to 10years, such as \"10s\" or \"1h 30m\", got \"71h\"",
     );
     check_line(
         "[ledger]\nidempotency_window = \"59m 59s\"",

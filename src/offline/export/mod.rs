@@ -2,8 +2,8 @@
 //!
 //! A row says how much moved from a house account to a player's funds; negative amounts
 //! moved the other way. So the rows of a domain sum to what its trial balance shows. The
-//! postings go through the ledger as in recovery: nothing is exported from data that a
-//! start would refuse. Postings that move no money have no rows.
+//! postings behind the checkpoint go through the ledger as in recovery: nothing is exported
+//! from data that a start would refuse. Postings that move no money have no rows.
 
 mod csv;
 mod jsonl;
@@ -17,10 +17,11 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use jiff::tz::Offset;
-use shards::ledger::{HouseAccount, PlayerFunds, Posting};
+use shards::ledger::{Entry, HouseAccount, PlayerFunds, Posting};
 use shards::types::{Currency, Lsn, ShardId, UnixMillis};
+use shards::wal::{Rebuild, SealedHeader, Visitor};
 
-use super::directory::{DataDirectory, Stop, empty_ledger};
+use super::directory::{DataDirectory, Reader, Stop, rebuild, warn_of_forgotten};
 use super::output::OutFile;
 use super::progress::{Stdout, shown};
 use super::record::{Currencies, funds_name, house_name, kind_and_fields, major, rfc3339};
@@ -95,21 +96,19 @@ pub fn export(options: &ExportOptions, out: &mut dyn Write) -> anyhow::Result<()
         |progress| -> anyhow::Result<u64> {
             let mut rows = 0;
             for shard in directory.shards() {
-                let mut ledger = empty_ledger();
-                let mut currencies = Currencies::default();
-                directory.read(shard, progress, |lsn, posting| {
-                    ledger.try_apply(lsn, &posting)?;
-                    let Some(currency) = currencies.of(&posting) else {
-                        return Err(Stop::Misfit("its account does not exist".to_owned()));
-                    };
-                    if options.takes(&posting) {
-                        for row in rows_of(shard, lsn, &posting, currency) {
-                            writer.row(&row).with_context(to_file)?;
-                            rows += 1;
-                        }
-                    }
-                    Ok(())
-                })?;
+                let mut exporter = Exporter {
+                    options,
+                    shard,
+                    directory: &directory,
+                    rebuild: rebuild(&directory.manifest),
+                    currencies: Currencies::default(),
+                    done: Lsn::NONE,
+                    rows: 0,
+                    writer: writer.as_mut(),
+                };
+                let scan = directory.read(shard, true, progress, &mut exporter)?;
+                rows += exporter.rows;
+                warn_of_forgotten(shard, &scan);
             }
             Ok(rows)
         },
@@ -117,6 +116,64 @@ pub fn export(options: &ExportOptions, out: &mut dyn Write) -> anyhow::Result<()
     writer.finish().with_context(to_file)?;
     file.publish()?;
     writeln!(out, "{rows} rows written to {}", options.out.display()).context("write to stdout")
+}
+
+/// Writes the rows of one shard.
+struct Exporter<'a> {
+    options: &'a ExportOptions,
+    shard: ShardId,
+    directory: &'a DataDirectory,
+    /// The state from the checkpoint on: what does not fit to it is not exported.
+    rebuild: Rebuild,
+    currencies: Currencies,
+    /// Written, or not chosen, up to here.
+    done: Lsn,
+    rows: u64,
+    writer: &'a mut dyn RowWriter,
+}
+
+impl Exporter<'_> {
+    fn write(&mut self, lsn: Lsn, posting: &Posting) -> Result<(), Stop> {
+        let Some(currency) = self.currencies.of(posting) else {
+            return Err(Stop::Misfit("its account does not exist".to_owned()));
+        };
+        // A position holds the same posting for ever, so what was written is not again.
+        if lsn > self.done && self.options.takes(posting) {
+            for row in rows_of(self.shard, lsn, posting, currency) {
+                let written = self.writer.row(&row);
+                written.with_context(|| format!("write {}", self.options.out.display()))?;
+                self.rows += 1;
+            }
+        }
+        self.done = self.done.max(lsn);
+        Ok(())
+    }
+}
+
+impl Reader for Exporter<'_> {
+    fn entry(&mut self, entry: Entry) -> Result<(), Stop> {
+        if let Entry::Account(account) = &entry {
+            self.currencies.learn(&account.id, account.currency);
+        }
+        Ok(self.rebuild.entry(entry)?)
+    }
+
+    fn restored(&mut self, header: &SealedHeader) -> Result<(), Stop> {
+        Ok(self.rebuild.restored(header)?)
+    }
+
+    fn past(&mut self, lsn: Lsn, posting: Posting) -> Result<(), Stop> {
+        self.write(lsn, &posting)
+    }
+
+    fn posting(&mut self, lsn: Lsn, posting: Posting) -> Result<(), Stop> {
+        self.write(lsn, &posting)?;
+        Ok(self.rebuild.posting(lsn, posting)?)
+    }
+
+    fn again(&mut self) {
+        self.rebuild = rebuild(&self.directory.manifest);
+    }
 }
 
 impl ExportOptions {

@@ -130,8 +130,8 @@ pub(super) fn major(minor: i128, currency: Currency) -> String {
     }
 }
 
-/// The currency of every account, learned from the postings that open accounts. As good as
-/// all accounts of a domain have the same one, so few are kept one by one.
+/// The currency of every account, learned from the checkpoint and from the postings that
+/// open accounts. As good as all accounts of a domain have the same one, so few are kept one by one.
 #[derive(Default)]
 pub(super) struct Currencies {
     domains: HashMap<String, Currency>,
@@ -139,20 +139,25 @@ pub(super) struct Currencies {
 }
 
 impl Currencies {
+    /// The currency that an account was opened with.
+    pub(super) fn learn(&mut self, account: &AccountId, currency: Currency) {
+        match self.domains.get(account.domain()) {
+            None => {
+                self.domains.insert(account.domain().to_owned(), currency);
+            }
+            Some(usual) if *usual == currency => {}
+            Some(_) => {
+                self.exceptions.insert(account.clone(), currency);
+            }
+        }
+    }
+
     /// The currency of the posting's account; `None` when no account of its domain was
     /// ever opened.
     pub(super) fn of(&mut self, posting: &Posting) -> Option<Currency> {
         let domain = posting.account.domain();
         if let Change::AccountOpened { currency, .. } = &posting.change {
-            match self.domains.get(domain) {
-                None => {
-                    self.domains.insert(domain.to_owned(), *currency);
-                }
-                Some(usual) if usual == currency => {}
-                Some(_) => {
-                    self.exceptions.insert(posting.account.clone(), *currency);
-                }
-            }
+            self.learn(&posting.account, *currency);
             return Some(*currency);
         }
         // The usual case asks one small table.
