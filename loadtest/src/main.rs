@@ -17,6 +17,7 @@ mod kind;
 mod layout;
 mod money;
 mod page;
+mod picture;
 mod prometheus;
 mod random;
 mod run;

@@ -431,6 +431,11 @@ fn hops(
     shard_aware: bool,
 ) -> Option<Hops> {
     let (before, after) = (before.as_ref().ok()?, after.ok()?);
+    // A server that was started meanwhile counts from zero.
+    let started = "process_start_time_seconds";
+    if before.sum(started) != after.sum(started) {
+        return None;
+    }
     let grown = |name| Some((after.sum(name)? - before.sum(name)?).max(0.0) as u64);
     Some(Hops {
         shards: shards_of(&after) as u64,

@@ -19,6 +19,7 @@ use crate::cpus;
 use crate::kind::Kind;
 use crate::prometheus::Scrape;
 use crate::run::live::Second;
+use crate::trend::Trend;
 
 pub(crate) mod process;
 
@@ -26,7 +27,9 @@ use process::{CpuTimes, ThreadStates};
 
 /// The samples, inside the directory of a recording.
 pub(crate) const SAMPLES_FILE: &str = "samples.jsonl";
-/// The result of the run, beside them.
+/// What stands for all request types together.
+pub(crate) const ALL_TYPES: &str = "all";
+/// The result of the run, beside the samples.
 pub(crate) const SUMMARY_FILE: &str = "summary.json";
 
 /// One second.
@@ -36,7 +39,7 @@ pub(crate) struct Sample {
     pub(crate) second: u64,
     pub(crate) requests: u64,
     pub(crate) failed: u64,
-    /// By request type.
+    /// By request type, and of all types under [`ALL_TYPES`].
     pub(crate) latency: BTreeMap<String, Latency>,
     /// Bytes: `resident`, `anonymous`, and what the server says by owner.
     pub(crate) memory: BTreeMap<String, f64>,
@@ -60,6 +63,17 @@ pub(crate) struct Latency {
     pub(crate) p50: f64,
     pub(crate) p95: f64,
     pub(crate) p99: f64,
+}
+
+impl Latency {
+    fn of(trend: &Trend) -> Self {
+        Self {
+            count: trend.count(),
+            p50: trend.percentile_ms(50.0),
+            p95: trend.percentile_ms(95.0),
+            p99: trend.percentile_ms(99.0),
+        }
+    }
 }
 
 /// The log in one second.
@@ -203,19 +217,17 @@ impl Recorder {
 /// What two looks and the generator's own second say.
 fn sample(second: u64, seen: &Second, before: &Looked, now: &Looked) -> Sample {
     let passed_s = (now.at - before.at).as_secs_f64().max(1e-9);
-    let latency = Kind::ALL
-        .into_iter()
-        .filter_map(|kind| {
-            let trend = seen.durations[kind.index()].as_ref()?;
-            let latency = Latency {
-                count: trend.count(),
-                p50: trend.percentile_ms(50.0),
-                p95: trend.percentile_ms(95.0),
-                p99: trend.percentile_ms(99.0),
-            };
-            Some((kind.name().to_owned(), latency))
-        })
-        .collect();
+    let mut latency = BTreeMap::new();
+    let mut all = Trend::default();
+    for kind in Kind::ALL {
+        if let Some(trend) = &seen.durations[kind.index()] {
+            all.merge(trend);
+            latency.insert(kind.name().to_owned(), Latency::of(trend));
+        }
+    }
+    if all.count() > 0 {
+        latency.insert(ALL_TYPES.to_owned(), Latency::of(&all));
+    }
     let used = |before: Option<Duration>, now: Option<Duration>| {
         Some(now?.saturating_sub(before?).as_secs_f64() / passed_s)
     };
