@@ -97,6 +97,7 @@ const PADDING: f32 = 14.0;
 const LABELS_WIDTH: f32 = 70.0;
 const LEGEND_LINE: f32 = 17.0;
 const TICKS_Y: usize = 5;
+const LINE_WIDTH: f32 = 1.6;
 
 impl Panel {
     /// Draws the panel into its place; `seconds` is the length of the time axis.
@@ -117,7 +118,7 @@ impl Panel {
             Ink::Text,
         );
         baseline = self.draw_legend(scene, (left, baseline + 22.0), width - 2.0 * PADDING);
-        let top = baseline + 10.0;
+        let top = baseline + 20.0;
         let plot = Place {
             at: (left + LABELS_WIDTH, top),
             width: width - 2.0 * PADDING - LABELS_WIDTH,
@@ -338,29 +339,31 @@ fn share_of(at: usize, points: usize) -> f32 {
 }
 
 fn draw_lines(scene: &mut Scene, plot: Place, axis: &Axis, series: &[Series]) {
-    for series in series {
-        let points = series.values.len();
+    for (at, one) in series.iter().enumerate() {
+        // Where two lines lie on each other, the one below shows at both sides.
+        let width = LINE_WIDTH + 1.0 * (series.len() - 1 - at).min(3) as f32;
+        let points = one.values.len();
         let mut line: Vec<Point> = Vec::new();
         // A gap in the values is a gap in the line.
-        for (at, value) in series.values.iter().enumerate() {
+        for (at, value) in one.values.iter().enumerate() {
             if let Some(value) = value {
                 line.push((x_of(plot, share_of(at, points)), axis.y(plot, *value)));
             } else {
-                finish(scene, &mut line, series.place);
+                finish(scene, &mut line, one.place, width);
             }
         }
-        finish(scene, &mut line, series.place);
+        finish(scene, &mut line, one.place, width);
     }
 }
 
-fn finish(scene: &mut Scene, line: &mut Vec<Point>, place: usize) {
+fn finish(scene: &mut Scene, line: &mut Vec<Point>, place: usize, width: f32) {
     let mut points = std::mem::take(line);
     if let [(x, y)] = points[..] {
         // One point alone would be invisible.
         points.push((x + 2.0, y));
     }
     if !points.is_empty() {
-        scene.line(points, Ink::Series(place), 1.8);
+        scene.line(points, Ink::Series(place), width);
     }
 }
 

@@ -187,6 +187,9 @@ fn load(samples: &[Sample]) -> Vec<Panel> {
             0.0
         }
     };
+    // A line of zeros says less than no panel.
+    let any_failed = samples.iter().any(|sample| sample.failed > 0);
+    let failed = |s: &Sample| any_failed.then_some(s.failed as f64);
     let lines = Style::Lines;
     vec![
         panel(
@@ -254,7 +257,7 @@ fn load(samples: &[Sample]) -> Vec<Panel> {
             Unit::PerSecond,
             Scale::Linear,
             lines,
-            vec![series(samples, "failed", 3, |s| Some(s.failed as f64))],
+            vec![series(samples, "failed", 3, failed)],
         ),
     ]
 }
@@ -324,10 +327,7 @@ mod tests {
             seen,
             [
                 ("telemetry", vec!["telemetry: a run", "Memory"]),
-                (
-                    "load",
-                    vec!["load: a run", "Requests by type", "Failed requests"]
-                ),
+                ("load", vec!["load: a run", "Requests by type"]),
                 ("latency", vec!["latency by request type: a run", "balance"]),
             ]
         );

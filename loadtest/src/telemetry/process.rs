@@ -97,9 +97,8 @@ pub(crate) fn memory(pid: u32) -> BTreeMap<String, f64> {
 }
 
 fn memory_in(status: &str) -> BTreeMap<String, f64> {
-    const LINES: [(&str, &str); 3] = [
+    const LINES: [(&str, &str); 2] = [
         ("VmRSS:", "resident"),
-        ("VmHWM:", "resident, at most so far"),
         ("RssAnon:", "resident, heap and stacks"),
     ];
     let mut memory = BTreeMap::new();
@@ -219,9 +218,9 @@ mod tests {
 
     #[test]
     fn memory_is_read_in_bytes() {
-        let memory = memory_in("Name:\tx\nVmHWM:\t  20 kB\nVmRSS:\t  12 kB\nRssAnon:\t 4 kB\n");
+        let memory = memory_in("Name:\tx\nVmRSS:\t  12 kB\nRssAnon:\t 4 kB\n");
         assert_eq!(memory["resident"], 12_288.0);
-        assert_eq!(memory.len(), 3);
+        assert_eq!(memory.len(), 2);
         assert!(memory_in("").is_empty());
     }
 
