@@ -17,18 +17,16 @@ use crate::cpus;
 use crate::layout;
 use crate::prometheus::Scrape;
 use crate::random::Random;
-use crate::summary::{
-    self, Generator, Hops, RunFacts, ServerShare, Spread, Summary, ThreadShare, ThresholdResult,
-};
+use crate::summary::{self, Generator, Hops, RunFacts, ServerShare, Spread, Summary, ThreadShare};
 use crate::tally::{Effects, Tally};
 use crate::telemetry::{self, process};
 use crate::template::{Common, Template};
-use crate::threshold::Threshold;
 use crate::wall_clock;
 use crate::worker::{self, Done, Task};
-use crate::world::{Scenario, Target, World};
+use crate::world::{Target, World};
 
 pub(crate) mod live;
+mod verdict;
 mod warnings;
 
 /// Everything that was read before the load.
@@ -46,7 +44,7 @@ struct Before {
 pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Summary> {
     raise_open_files();
     let accounts = accounts::read(&options.accounts)?;
-    let thresholds = thresholds(options)?;
+    let thresholds = verdict::thresholds(options)?;
     let server_pid = options
         .server_pid
         .or_else(|| process::listener_on(&options.url));
@@ -120,7 +118,7 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Summary> {
             seed: options.seed,
             seconds,
         },
-        thresholds: judge(&thresholds, &metrics)?,
+        thresholds: verdict::judge(&thresholds, &metrics)?,
         metrics,
         groups: summary::groups(&tally),
         generator,
@@ -169,72 +167,6 @@ fn pace(options: &RunOptions) -> String {
             format!("open loop, {rate} requests/s, {:?}", options.arrivals).to_lowercase()
         }
     }
-}
-
-/// Those asked for, or that nothing fails.
-///
-/// # Errors
-/// A threshold that names no metric of the scenario.
-fn thresholds(options: &RunOptions) -> anyhow::Result<Vec<Threshold>> {
-    let defaults = ["checks:rate==1", "http_req_failed:rate==0"];
-    let thresholds = if options.threshold.is_empty() {
-        defaults
-            .map(|text| text.parse().expect("a threshold of ours"))
-            .to_vec()
-    } else {
-        options.threshold.clone()
-    };
-    // A typing error must not show after ten minutes: ask a run in which every request of
-    // the scenario was sent.
-    let mut tally = Tally::default();
-    for kind in crate::kind::Kind::ALL {
-        let is_sent = |flow: &crate::flow::Flow| flow.steps.iter().any(|step| step.kind == kind);
-        let flows = match options.scenario {
-            Scenario::Reference => crate::flow::REFERENCE,
-            Scenario::Full => crate::flow::FULL,
-        };
-        if flows.iter().any(is_sent) {
-            tally.request(kind, false, &crate::tally::Timings::default());
-        }
-    }
-    judge(&thresholds, &summary::metrics(&tally, 1.0, 1))?;
-    Ok(thresholds)
-}
-
-fn judge(
-    thresholds: &[Threshold],
-    metrics: &std::collections::BTreeMap<String, summary::Metric>,
-) -> anyhow::Result<Vec<ThresholdResult>> {
-    // Of a request type that was never answered there are no figures.
-    let nothing = summary::Metric::Trend(Spread::from(&crate::trend::Trend::default()));
-    let mut results = Vec::new();
-    for threshold in thresholds {
-        let metric = match metrics.get(&threshold.metric) {
-            Some(metric) => metric,
-            None if threshold
-                .metric
-                .starts_with("http_req_duration{requestType:")
-                && crate::kind::Kind::ALL
-                    .iter()
-                    .any(|kind| threshold.metric.ends_with(&format!(":{}}}", kind.name()))) =>
-            {
-                &nothing
-            }
-            None => {
-                let known: Vec<&str> = metrics.keys().map(String::as_str).collect();
-                bail!(
-                    "--threshold {threshold}: no such metric; there are {}",
-                    known.join(", ")
-                );
-            }
-        };
-        results.push(ThresholdResult {
-            metric: threshold.metric.clone(),
-            expression: threshold.expression(),
-            met: threshold.is_met(metric).map_err(anyhow::Error::msg)?,
-        });
-    }
-    Ok(results)
 }
 
 fn common<'a>(options: &'a RunOptions, currency: &'a str) -> Common<'a> {

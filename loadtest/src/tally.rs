@@ -100,6 +100,13 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Has durations of these kinds from the start, also when none is ever sent.
+    pub(crate) fn expect(&mut self, kinds: &[Kind]) {
+        for kind in kinds {
+            self.durations[kind.index()].get_or_insert_default();
+        }
+    }
+
     /// Counts a request that is over; `failed` as HTTP: no answer, or a status of 400 and up.
     pub(crate) fn request(&mut self, kind: Kind, failed: bool, timings: &Timings) {
         self.requests += 1;

@@ -69,3 +69,67 @@ pub(super) fn of(
     }
     warnings
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use crate::layout::tests::example;
+    use crate::summary::Spread;
+    use crate::trend::Trend;
+
+    fn warnings(change: impl FnOnce(&mut Summary), arguments: &[&str]) -> String {
+        let all = [&["loadtest", "run"], arguments].concat();
+        let Command::Run(options) = Cli::try_parse_from(all).unwrap().command else {
+            panic!("not a run");
+        };
+        let mut summary = example();
+        summary.generator.threads[0].share = 0.5;
+        change(&mut summary);
+        of(&summary, &options, &Ok(Scrape::default()), &[]).join("\n")
+    }
+
+    #[test]
+    fn a_quiet_generator_on_cpus_of_its_own_needs_no_warning() {
+        assert_eq!(warnings(|_| {}, &["--cpus", "1"]), "");
+    }
+
+    #[test]
+    fn what_spoils_the_figures_is_said() {
+        let late = |ms| {
+            let mut trend = Trend::default();
+            trend.record(std::time::Duration::from_millis(ms));
+            Some(Spread::from(&trend))
+        };
+        let pinned = ["--cpus", "1"];
+        let busy = warnings(|summary| summary.generator.threads[0].share = 0.93, &pinned);
+        assert!(
+            busy.contains("bottleneck: a thread of it was 93 % busy"),
+            "{busy}"
+        );
+        let said = warnings(|summary| summary.generator.late = late(5), &pinned);
+        assert!(said.contains("left late"), "{said}");
+        assert_eq!(
+            warnings(|summary| summary.generator.late = late(0), &pinned),
+            ""
+        );
+        let said = warnings(|summary| summary.generator.dropped = 1_234, &pinned);
+        assert!(
+            said.contains("1,234 due requests were never sent"),
+            "{said}"
+        );
+        let said = warnings(|_| {}, &[]);
+        assert!(said.contains("not pinned apart"), "{said}");
+        let Command::Run(options) = Cli::try_parse_from(["loadtest", "run"]).unwrap().command
+        else {
+            panic!("not a run");
+        };
+        let said = of(&example(), &options, &Err("no admin".to_owned()), &[]).join("\n");
+        assert!(
+            said.contains("no metrics of the server, so no hops: no admin"),
+            "{said}"
+        );
+    }
+}
