@@ -22,6 +22,10 @@ bench *args:
     cargo build --release --workspace
     cargo run --release -p purser-bench -- macro {{ args }}
 
+# Load a running server and report: `just load --vus 100 --duration 10m --report report`.
+load *args:
+    cargo run --release -p loadtest -- run {{ args }}
+
 # Every interleaving of the mailbox's wake-ups.
 loom:
     RUSTFLAGS="--cfg purser_loom" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/loom" \
