@@ -299,10 +299,6 @@ fn start_cluster(
             log_bytes: config.log.checkpoint_bytes,
             history: config.log.history,
         },
-        checkpoints: CheckpointSettings {
-            log_bytes: config.log.checkpoint_bytes,
-            history: config.log.history,
-        },
     };
     Ok(Cluster::start(&settings, data, move |handle| {
         parts.clone().serve(handle)

@@ -67,10 +67,6 @@ impl Fixture {
                 log_bytes: 1 << 30,
                 history: Duration::from_secs(3_600),
             },
-            checkpoints: CheckpointSettings {
-                log_bytes: 1 << 30,
-                history: Duration::from_secs(3_600),
-            },
         };
         let (data, _) = DataSet::in_memory(2).unwrap();
         let cluster = Cluster::start(
