@@ -84,6 +84,8 @@ pub struct Setup {
     pub log_level: &'static str,
     pub shutdown_timeout: &'static str,
     pub segment_bytes: u64,
+    /// Lines for the table `[log]`.
+    pub log: &'static str,
     /// Lines for the table `[limits]`.
     pub limits: &'static str,
     /// Lines for the table `[ledger]`.
@@ -98,6 +100,7 @@ impl Default for Setup {
             log_level: "info",
             shutdown_timeout: "10s",
             segment_bytes: 1 << 20,
+            log: "",
             limits: "",
             ledger: "",
         }
@@ -127,6 +130,7 @@ impl Setup {
             log_level,
             shutdown_timeout,
             segment_bytes,
+            log,
             limits,
             ledger,
         } = self;
@@ -145,6 +149,7 @@ admin = "127.0.0.1:0"
 
 [log]
 segment_bytes = {segment_bytes}
+{log}
 
 [admin]
 token = "{ADMIN_TOKEN}"

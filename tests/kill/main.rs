@@ -3,9 +3,9 @@
 //!
 //! `kill -9` comes at a random moment, in the middle of the load or of a start. The
 //! server then starts on what is left, the exact checks of `books.rs` are made, and the
-//! clients go on with what they had not been answered. Segments are the smallest there
-//! are, so that the log rolls every dozen flushes. In debug builds the windows of
-//! `shards::failpoint` are hit on purpose, too.
+//! clients go on with what they had not been answered. Segments and checkpoints are the
+//! smallest there are, so that the log rolls every dozen flushes and is folded in every
+//! life. In debug builds the windows of `shards::failpoint` are hit on purpose, too.
 //!
 //! The normal run has a handful of crashes. For a long one:
 //! `PURSER_KILLS=200 cargo test --release --test kill -- --nocapture`. The seed that is
@@ -42,8 +42,7 @@ pub(crate) const SEED_VARIABLE: &str = "PURSER_KILLS_SEED";
 /// A few seconds' worth.
 const KILLS_DEFAULT: u64 = 8;
 
-/// Crashes that a data set lives through. Every start reads all of its log, so that a
-/// longer life would be spent with reading.
+/// Crashes that a data set lives through.
 const KILLS_PER_DATA_SET: u64 = 25;
 
 /// Microseconds of load before a kill: from the first answers to hundreds of flushes.
@@ -59,6 +58,7 @@ const UNANSWERED_MAX: usize = 64;
 fn setup(home: &Path) {
     let setup = Setup {
         segment_bytes: 64 << 10,
+        log: "checkpoint_bytes = 131072",
         ..Setup::default()
     };
     setup.write_config(home);
@@ -79,11 +79,15 @@ fn random() -> Random {
     Random::new(seed)
 }
 
-/// Segments that the shards' logs have.
-fn segments(home: &Path) -> usize {
-    let logs = ["data/shard-0", "data/shard-1"];
-    let of_log = |log: &str| std::fs::read_dir(home.join(log)).unwrap().count();
-    logs.into_iter().map(of_log).sum()
+/// The highest numbers of files with that ending that the shards have, added up.
+fn reached(home: &Path, ending: &str) -> u64 {
+    let of_log = |log: &str| {
+        let names = std::fs::read_dir(home.join(log)).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let numbers = names.filter_map(|name| name.strip_suffix(ending)?.parse::<u64>().ok());
+        numbers.max().unwrap_or(0)
+    };
+    ["data/shard-0", "data/shard-1"].map(of_log).iter().sum()
 }
 
 #[test]
@@ -91,7 +95,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_booked_twice() {
     let kills = variable(KILLS_VARIABLE).unwrap_or(KILLS_DEFAULT);
     let mut random = random();
     let figures = Figures::default();
-    let (mut under_load, mut at_start, mut rolled) = (0, 0, 0);
+    let (mut under_load, mut at_start, mut rolled, mut folded) = (0, 0, 0, 0);
     let mut start_us = START_US;
     while under_load + at_start < kills {
         let home = tempfile::tempdir().unwrap();
@@ -144,14 +148,19 @@ fn nothing_acknowledged_is_lost_and_nothing_is_booked_twice() {
             world.check_recovered(to, &mut random);
             world.check_settled(to);
         }
-        rolled += segments(home.path());
+        rolled += reached(home.path(), ".seg");
+        folded += reached(home.path(), ".ckpt");
         server.kill();
     }
     println!(
         "{under_load} crashes under load and {at_start} while it started; \
-         {rolled} segments of 64 KiB; {figures:?}"
+         {rolled} segments of 64 KiB, {folded} of them in checkpoints; {figures:?}"
     );
     assert!(figures.acknowledged.load(Ordering::Relaxed) > 0);
+    assert!(
+        kills < 4 * KILLS_DEFAULT || folded > 0,
+        "nothing was folded"
+    );
 }
 
 /// A window, which passage of it, and whether the process dies there before it is ready.
@@ -177,6 +186,14 @@ const FAILPOINTS: &[(&str, bool)] = &[
     ("before_rename:3", false),
     ("after_rename:3", false),
     ("segment_roll:2", false),
+    // A fold: what it read, its two files, their names, and what it lets go of.
+    ("mid_checkpoint:1", false),
+    ("mid_checkpoint:2", false),
+    ("mid_checkpoint:3", false),
+    ("mid_checkpoint:4", false),
+    ("mid_checkpoint:5", false),
+    ("mid_checkpoint:6", false),
+    ("mid_checkpoint:12", false),
     // Each log that is empty behind its end still has three steps.
     ("mid_recovery:200", true),
 ];
