@@ -101,7 +101,10 @@ impl Ledger {
             };
             self.rounds_forgotten_lsn = lsn;
             if round.is_open {
-                self.accounts.get_mut(round.account).count_rounds(-1);
+                let account = self.accounts.get_mut(round.account);
+                account.count_rounds(-1);
+                // How many are open is told with the account.
+                account.last_lsn = lsn;
             }
         }
         self.rounds.tidy_up();

@@ -6,7 +6,7 @@ use serde::Serialize;
 use shards::ledger::{
     AccountStatus, AlertFacts, Cashed, Change, Limits, RollbackFacts, RoundFacts,
 };
-use shards::types::{Amount, Balance, Currency, JackpotAmount};
+use shards::types::{Amount, Balance, Currency, JackpotAmount, Text};
 
 use super::{masked, rfc3339};
 
@@ -250,7 +250,7 @@ fn of_round(facts: &RoundFacts, split: Option<Balance>, currency: Currency) -> F
         cash_amount: split.map(|split| major(split.cash)),
         bonus_amount: split.map(|split| major(split.bonus)),
         end_round: facts.end_round,
-        free_game_offer_code: facts.free_game_offer.as_ref().map(|offer| offer.as_str()),
+        free_game_offer_code: facts.free_game_offer.as_ref().map(Text::as_str),
         ..Fields::default()
     }
 }

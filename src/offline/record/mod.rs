@@ -165,8 +165,10 @@ impl Currencies {
 
 #[cfg(test)]
 mod tests {
-    use shards::ledger::Cashed;
-    use shards::types::{Amount, Balance, CountryCode, TransactionId};
+    use shards::ledger::{BetPlaced, Cashed, Limits, RollbackFacts, RoundFacts};
+    use shards::types::{
+        Amount, Balance, CountryCode, GameId, GameRoundId, JackpotAmount, TransactionId,
+    };
 
     use super::*;
 
@@ -233,6 +235,81 @@ mod tests {
         ] {
             let record = Record::new(ShardId(1), Lsn(7), &posting, &gbp);
             assert_eq!(record.to_string(), line);
+        }
+    }
+
+    fn round(id: &str) -> RoundFacts {
+        RoundFacts {
+            transaction: TransactionId::parse(id).unwrap(),
+            round: GameRoundId::parse("r-1").unwrap(),
+            game: GameId::parse("g-1").unwrap(),
+            amount: Amount::from_minor(150).unwrap(),
+            end_round: true,
+            free_game_offer: None,
+        }
+    }
+
+    #[test]
+    fn bookings_of_rounds_tell_all_that_was_recorded() {
+        let gbp = currency("GBP");
+        let split = Balance {
+            cash: Amount::from_minor(100).unwrap(),
+            bonus: Amount::from_minor(50).unwrap(),
+        };
+        let jackpot = Some(JackpotAmount::from_units(1));
+        for (change, told) in [
+            (
+                Change::BetPlaced(Box::new(BetPlaced {
+                    facts: round("b-1"),
+                    start_round: true,
+                    free_play: false,
+                    taken: split,
+                    jackpot_contribution: jackpot,
+                    previous_booking: Lsn(5),
+                })),
+                "Bet TransactionID=b-1 GameRoundID=r-1 GameID=g-1 Amount=1.50 CashAmount=1.00 \
+                 BonusAmount=0.50 StartRound=true EndRound=true JackpotContribution=0.00000001 \
+                 PreviousBooking=5",
+            ),
+            (
+                Change::RollbackBeforeBet(Box::new(RollbackFacts {
+                    facts: round("k-1"),
+                    bet: TransactionId::parse("b-1").unwrap(),
+                    jackpot_contribution: None,
+                })),
+                "RollbackBeforeBet TransactionID=k-1 OriginalTransactionID=b-1 GameRoundID=r-1 \
+                 GameID=g-1 Amount=1.50 EndRound=true",
+            ),
+            (
+                Change::LimitsSet {
+                    limits: Limits {
+                        loss_daily: Amount::from_minor(5_000),
+                        session_s: Some(3_600),
+                        ..Limits::default()
+                    },
+                },
+                "LimitsSet SessionSeconds=3600 LossDaily=50.00",
+            ),
+        ] {
+            let posting = posting("acme/p1", change);
+            let record = Record::new(ShardId(1), Lsn(7), &posting, &gbp);
+            let line = format!(
+                "1 7 2026-11-18T11:06:40.001Z acme/p1 {told} CurrencyCode=GBP CashFunds=10.50 \
+                 BonusFunds=0.00"
+            );
+            assert_eq!(record.to_string(), line);
+            // The same members, each once, as one object.
+            let json = serde_json::to_value(&record).unwrap();
+            let members = json.as_object().unwrap();
+            for (name, value) in record.fields.named() {
+                let member = members.get(name).map(|member| match member {
+                    serde_json::Value::String(text) => text.clone(),
+                    other => other.to_string(),
+                });
+                assert_eq!(member, Some(value), "{name}");
+            }
+            let common = 8;
+            assert_eq!(members.len(), record.fields.named().len() + common);
         }
     }
 

@@ -8,7 +8,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::types::{Balance, CountryCode, Currency, GameId, GameRoundId, SessionKey, Slot, Text};
+use crate::types::{
+    Amount, Balance, CountryCode, Currency, GameId, GameRoundId, SessionKey, Slot, Text,
+    TransactionId,
+};
 
 mod accounts;
 mod bets;

@@ -87,4 +87,9 @@ fn that_an_id_or_a_round_was_forgotten_rests_on_what_forgot_it() {
     assert_eq!(story.rests_on, forgotten[2], "there is no such id any more");
     assert_eq!(story.tell(end("r")), "refused RoundNotFound");
     assert_eq!(story.rests_on, forgotten[0], "the round went with its bet");
+    story.tell(balance("p"));
+    assert_eq!(
+        story.rests_on, forgotten[0],
+        "and so did the count of rounds"
+    );
 }
