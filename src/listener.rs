@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! let shared = HttpShared::new(limits, metrics, seats);
-//! listener::serve(vec![socket], service, shared, stop).await?;
+//! listener::serve(vec![socket], service, shared, door, stop).await?;
 //! ```
 //!
 //! which returns when the shard has drained: once the future `stop` is ready the accept
@@ -30,7 +30,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::http::connection::{refuse_connection, serve_connection};
 use crate::http::limits::SWEEP_INTERVAL;
 use crate::http::{Full, HttpShared, Service};
+use crate::live::View;
 use crate::readiness::{Listener, Readiness, Stream};
+use crate::settings::Settings;
 
 /// Connections that wait to be accepted, per shard: what 10,000 clients that connect at
 /// once need while the shard is busy for a few milliseconds. The kernel caps it at
@@ -134,6 +136,7 @@ pub async fn serve<S: Service + 'static>(
     sockets: Vec<OwnedFd>,
     service: Rc<S>,
     shared: Rc<HttpShared>,
+    door: Door,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let readiness = Readiness::start()?;
@@ -144,6 +147,7 @@ pub async fn serve<S: Service + 'static>(
     let acceptor = Rc::new(Acceptor {
         service,
         shared,
+        door,
         readiness,
         refusals: Cell::new(0),
     });
@@ -152,7 +156,7 @@ pub async fn serve<S: Service + 'static>(
         .map(|listener| glommio::spawn_local(Rc::clone(&acceptor).accept_all(listener)))
         .collect();
     let shared = &acceptor.shared;
-    let sweeper = glommio::spawn_local(sweep(Rc::clone(shared)));
+    let sweeper = glommio::spawn_local(sweep(Rc::clone(&acceptor)));
     stop.await;
     shared.begin_drain();
     for accepting in loops {
@@ -163,20 +167,30 @@ pub async fn serve<S: Service + 'static>(
     Ok(())
 }
 
-/// Looks at the deadlines of all connections, again and again.
-async fn sweep(shared: Rc<HttpShared>) {
+/// Looks at the deadlines of all connections, again and again, and takes up settings that
+/// no request has met yet.
+async fn sweep<S>(acceptor: Rc<Acceptor<S>>) {
     let mut last = Instant::now();
     loop {
         sleep(SWEEP_INTERVAL).await;
         let now = Instant::now();
-        shared.sweep(now - last, SystemTime::now());
+        acceptor.shared.sweep(now - last, SystemTime::now());
+        let _ = acceptor.door.settings.get();
         last = now;
     }
+}
+
+/// What a connection meets first: settings that may change while the server runs.
+#[derive(Debug)]
+pub struct Door {
+    /// As they are now.
+    pub settings: Rc<View<Settings>>,
 }
 
 struct Acceptor<S> {
     service: Rc<S>,
     shared: Rc<HttpShared>,
+    door: Door,
     readiness: Rc<Readiness>,
     /// Connections that are being told 503.
     refusals: Cell<usize>,

@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -25,12 +26,14 @@ use shards::runtime::{Cluster, ClusterSettings, Event, FlushPlace, ShardHandle, 
 use shards::storage::{Caching, DirectDisk, DirectoryLock};
 use shards::wal::{self, DataSet, DataSetId, OpenError};
 
-use crate::admin::{AdminServer, AdminState, AdminThread, AdminToken, Readiness};
+use crate::admin::{AdminServer, AdminState, AdminThread, Readiness};
 use crate::cli::ServeOptions;
-use crate::config::{self, Config, Durability};
-use crate::http::{HttpMetrics, HttpShared, Limits, Seats};
-use crate::listener;
+use crate::config::{Config, Durability};
+use crate::http::{HttpMetrics, HttpShared, Seats};
+use crate::listener::{self, Door};
+use crate::live::{Live, View};
 use crate::preflight::{self, Placement};
+use crate::settings::Settings;
 use crate::wallet::{Parts, WalletMetrics, WalletService};
 use crate::{demo, metrics};
 
@@ -45,7 +48,8 @@ const EXIT_DISK_FAILED: u8 = 4;
 /// What every shard's server is made of. One clone goes to each shard's thread.
 #[derive(Clone)]
 struct ServeParts {
-    config: Arc<Config>,
+    settings: Arc<Live<Settings>>,
+    shutdown_timeout: Duration,
     /// By shard: its share of the wallet port, and its own port if it has one.
     sockets: Arc<parking_lot::Mutex<Vec<Vec<OwnedFd>>>>,
     seats: Arc<Seats>,
@@ -77,13 +81,10 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
     let parts = ServeParts::new(config, &placement, listening.shard_sockets);
     let cluster = start_cluster(config, &placement, &data, parts.clone())?;
     let readiness = Arc::new(Readiness::not_ready("the server is starting"));
-    let token = AdminToken::new(config.admin.require_token()?.expose())
-        .context("the admin token must not be blank")?;
     let admin_address = listening.admin.local_addr();
     let admin = listening.admin.start(AdminState {
         control: cluster.control().clone(),
-        domains: Arc::new(config.domains.clone()),
-        token,
+        settings: Arc::clone(&parts.settings),
         shard_metrics: cluster.metrics().to_vec(),
         metrics_sources: vec![metrics::exporter(
             parts.http_metrics.clone(),
@@ -166,7 +167,8 @@ impl ServeParts {
     fn new(config: &Config, placement: &Placement, sockets: Vec<Vec<OwnedFd>>) -> Self {
         let shards = usize::from(placement.shards);
         Self {
-            config: Arc::new(config.clone()),
+            settings: Live::new(Settings::from(config), shards),
+            shutdown_timeout: config.shutdown_timeout,
             sockets: Arc::new(parking_lot::Mutex::new(sockets)),
             seats: Arc::new(Seats::new(
                 config.limits.max_connections as usize,
@@ -183,19 +185,22 @@ impl ServeParts {
         let shard = handle.id().index();
         let sockets = std::mem::take(&mut self.sockets.lock()[shard]);
         let shared = HttpShared::new(
-            http_limits(&self.config.limits),
+            self.settings.get().limits,
             self.http_metrics[shard].clone(),
             self.seats.clone(),
         );
+        let settings = Rc::new(View::new(&self.settings, shard, {
+            let shared = Rc::clone(&shared);
+            move |settings: &Settings| shared.set_limits(settings.limits)
+        }));
         let service = WalletService::new(Parts {
             ledger: handle.clone(),
-            domains: Arc::new(self.config.domains.clone()),
-            trusted_proxies: self.config.trusted_proxies.clone(),
+            settings: Rc::clone(&settings),
             clock: Box::new(shards::runtime::now),
             metrics: self.wallet_metrics[shard].clone(),
             draining: self.draining.clone(),
         });
-        let patience = connections_share(self.config.shutdown_timeout);
+        let patience = connections_share(self.shutdown_timeout);
         let cut = {
             let handle = handle.clone();
             async move {
@@ -206,7 +211,7 @@ impl ServeParts {
             }
         };
         let stop = async move { handle.drain_requested().await };
-        let serve = listener::serve(sockets, std::rc::Rc::new(service), shared, stop);
+        let serve = listener::serve(sockets, Rc::new(service), shared, Door { settings }, stop);
         if let Err(error) = futures_lite::future::or(serve, cut).await {
             tracing::error!(shard, %error, "cannot serve connections");
         }
@@ -217,22 +222,6 @@ impl ServeParts {
 /// that never finishes its request leaves time for the admin API and the last batch.
 fn connections_share(shutdown_timeout: Duration) -> Duration {
     shutdown_timeout / 2
-}
-
-/// The operator's bounds, beside those that are ours.
-fn http_limits(operator: &config::Limits) -> Limits {
-    Limits {
-        header_timeout: operator.header_timeout,
-        body_timeout: operator.body_timeout,
-        idle_timeout: operator.idle_timeout,
-        write_timeout: operator.write_timeout,
-        max_head_bytes: operator.max_head_bytes,
-        max_headers: operator.max_headers,
-        max_body_bytes: operator.max_body_bytes,
-        max_pipelined_bytes: operator.max_pipelined_bytes,
-        max_in_flight: operator.max_in_flight,
-        ..Limits::default()
-    }
 }
 
 /// The status of a server that could not start or run.

@@ -5,12 +5,15 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future::block_on;
 use purser::domain::{Credential, Domain, Domains, FundsPriority};
 use purser::http::{Answer, Method, Request, RequestHead, Service};
+use purser::live::{Live, View};
+use purser::settings::Settings;
 use purser::wallet::{Parts, Session, WalletService};
 use shards::ledger::{Command, Facts, Funds, Outcome};
 use shards::types::{Amount, Balance, Currency, UnixMillis};
@@ -68,6 +71,11 @@ fn service() -> WalletService<Ledger> {
         session_token_ttl: Duration::from_secs(60),
         single_use_tokens: false,
     };
+    let settings = Settings {
+        domains: Arc::new([acme].into_iter().collect::<Domains>()),
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        ..Settings::default()
+    };
     let cash = Amount::from_minor(9_000).unwrap();
     WalletService::new(Parts {
         ledger: Ledger(Funds {
@@ -77,8 +85,7 @@ fn service() -> WalletService<Ledger> {
                 bonus: Amount::ZERO,
             },
         }),
-        domains: Arc::new([acme].into_iter().collect::<Domains>()),
-        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        settings: Rc::new(View::new(&Live::new(settings, 1), 0, |_| {})),
         clock: Box::new(|| UnixMillis(0)),
         metrics: Arc::default(),
         draining: Arc::default(),

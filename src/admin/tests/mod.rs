@@ -20,6 +20,8 @@ use tempfile::TempDir;
 
 use super::{AdminServer, AdminState, AdminThread, AdminToken, Kind, Readiness};
 use crate::domain::{Domain, Domains, FundsPriority};
+use crate::live::Live;
+use crate::settings::Settings;
 
 const TOKEN: &str = "admin-s3cret";
 
@@ -78,8 +80,14 @@ impl Fixture {
         let admin = server
             .start(AdminState {
                 control: cluster.control().clone(),
-                domains: Arc::new(domains()),
-                token: AdminToken::new(TOKEN).unwrap(),
+                settings: Live::new(
+                    Settings {
+                        domains: Arc::new(domains()),
+                        admin_token: AdminToken::new(TOKEN),
+                        ..Settings::default()
+                    },
+                    0,
+                ),
                 shard_metrics: cluster.metrics().to_vec(),
                 metrics_sources: vec![Box::new(|text| {
                     text.family("purser_test_total", Kind::Counter, "From elsewhere.")

@@ -528,3 +528,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_credential_that_was_taken_away_is_refused_on_the_next_request_of_an_old_connection() {
+    let world = World::new();
+    let mut session = Session::default();
+    let (old, new) = (Call::balance(), Call::balance().authorized("acme", "next"));
+    let mut codes = |call: &Call| code_of(&world.send_on(&mut session, call).1).0;
+    assert_eq!([codes(&old), codes(&old), codes(&new), codes(&old)], [0; 4]);
+    let mut acme = world.live.get().domains.get("acme").unwrap().clone();
+    acme.credentials.remove(0);
+    world.live.replace(Settings {
+        domains: Arc::new([acme].into_iter().collect()),
+        ..Settings::default()
+    });
+    assert_eq!([codes(&old), codes(&new), codes(&old)], [-6, 0, -6]);
+}

@@ -13,8 +13,9 @@ use shards::ledger::{Funds, Refusal, RefusalReason};
 use shards::types::{Amount, Balance, CountryCode, Currency, SessionKey};
 
 use super::super::*;
-use crate::domain::{Credential, FundsPriority};
+use crate::domain::{Credential, Domains, FundsPriority};
 use crate::http::Method;
+use crate::live::Live;
 
 /// 2026-11-22T13:29:05Z.
 pub(super) const NOW: i64 = 1_795_354_145_000;
@@ -128,6 +129,7 @@ pub(super) struct World {
     pub(super) ledger: Rc<FakeLedger>,
     pub(super) metrics: Arc<WalletMetrics>,
     pub(super) draining: Arc<AtomicBool>,
+    pub(super) live: Arc<Live<Settings>>,
     service: WalletService<Handle>,
 }
 
@@ -178,10 +180,17 @@ impl World {
         let ledger = Rc::new(ledger);
         let metrics = Arc::new(WalletMetrics::default());
         let draining = Arc::new(AtomicBool::new(false));
+        let live = Live::new(
+            Settings {
+                domains: Arc::new(domains),
+                trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+                ..Settings::default()
+            },
+            1,
+        );
         let service = WalletService::new(Parts {
             ledger: Handle(Rc::clone(&ledger)),
-            domains: Arc::new(domains),
-            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+            settings: Rc::new(View::new(&live, 0, |_| {})),
             clock: Box::new(|| UnixMillis(NOW)),
             metrics: Arc::clone(&metrics),
             draining: Arc::clone(&draining),
@@ -190,6 +199,7 @@ impl World {
             ledger,
             metrics,
             draining,
+            live,
             service,
         }
     }
