@@ -15,4 +15,5 @@ pub mod preflight;
 pub mod readiness;
 pub mod server;
 pub mod settings;
+pub mod tls;
 pub mod wallet;

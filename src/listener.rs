@@ -18,6 +18,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -29,10 +30,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::http::connection::{refuse_connection, serve_connection};
 use crate::http::limits::SWEEP_INTERVAL;
-use crate::http::{Full, HttpShared, Service};
+use crate::http::{self, Full, HttpShared, Service};
 use crate::live::View;
 use crate::readiness::{Listener, Readiness, Stream};
 use crate::settings::Settings;
+use crate::tls::{TlsMetrics, TlsStream};
 
 /// Connections that wait to be accepted, per shard: what 10,000 clients that connect at
 /// once need while the shard is busy for a few milliseconds. The kernel caps it at
@@ -185,6 +187,8 @@ async fn sweep<S>(acceptor: Rc<Acceptor<S>>) {
 pub struct Door {
     /// As they are now.
     pub settings: Rc<View<Settings>>,
+    /// Where this shard counts handshakes.
+    pub tls_metrics: Arc<TlsMetrics>,
 }
 
 struct Acceptor<S> {
@@ -250,6 +254,23 @@ impl<S: Service + 'static> Acceptor<S> {
             metrics.connections_failed.add(1);
             return;
         };
+        let settings = self.door.settings.get();
+        let Some(tls) = &settings.tls else {
+            return self.seat(stream, peer);
+        };
+        let tls = Arc::clone(tls.server());
+        match TlsStream::new(stream, tls, Arc::clone(&self.door.tls_metrics)) {
+            Ok(stream) => self.seat(stream, peer),
+            Err(error) => {
+                tracing::error!(%error, "a connection could not begin to speak TLS");
+                metrics.connections_failed.add(1);
+            }
+        }
+    }
+
+    /// Serves a connection, or says that there is no seat for it.
+    fn seat<IO: http::Socket + 'static>(self: &Rc<Self>, stream: IO, peer: SocketAddr) {
+        let metrics = &self.shared.metrics;
         let this = Rc::clone(self);
         let peer = peer.ip().to_canonical();
         match self.shared.seats.take(peer) {

@@ -57,6 +57,7 @@ fn door() -> Door {
     let live = Live::new(Settings::default(), 1);
     Door {
         settings: Rc::new(View::new(&live, 0, |_| {})),
+        tls_metrics: Arc::default(),
     }
 }
 

@@ -34,6 +34,7 @@ use crate::listener::{self, Door};
 use crate::live::{Live, View};
 use crate::preflight::{self, Placement};
 use crate::settings::Settings;
+use crate::tls::TlsMetrics;
 use crate::wallet::{Parts, WalletMetrics, WalletService};
 use crate::{demo, metrics};
 
@@ -55,6 +56,7 @@ struct ServeParts {
     seats: Arc<Seats>,
     http_metrics: Vec<Arc<HttpMetrics>>,
     wallet_metrics: Vec<Arc<WalletMetrics>>,
+    tls_metrics: Vec<Arc<TlsMetrics>>,
     draining: Arc<AtomicBool>,
 }
 
@@ -86,10 +88,10 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
         control: cluster.control().clone(),
         settings: Arc::clone(&parts.settings),
         shard_metrics: cluster.metrics().to_vec(),
-        metrics_sources: vec![metrics::exporter(
-            parts.http_metrics.clone(),
-            parts.wallet_metrics.clone(),
-        )],
+        metrics_sources: vec![
+            metrics::exporter(parts.http_metrics.clone(), parts.wallet_metrics.clone()),
+            metrics::tls_exporter(parts.settings.clone(), parts.tls_metrics.clone()),
+        ],
         readiness: readiness.clone(),
         spool_dir: config.data_dir.clone(),
     })?;
@@ -103,9 +105,14 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
         None
     };
     readiness.set_ready();
+    let scheme = if config.listen.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     announce(
         placement.shards,
-        listening.wallet,
+        (scheme, listening.wallet),
         admin_address,
         demo_file.as_deref(),
     )?;
@@ -176,6 +183,7 @@ impl ServeParts {
             )),
             http_metrics: (0..shards).map(|_| Arc::default()).collect(),
             wallet_metrics: (0..shards).map(|_| Arc::default()).collect(),
+            tls_metrics: (0..shards).map(|_| Arc::default()).collect(),
             draining: Arc::default(),
         }
     }
@@ -211,7 +219,11 @@ impl ServeParts {
             }
         };
         let stop = async move { handle.drain_requested().await };
-        let serve = listener::serve(sockets, Rc::new(service), shared, Door { settings }, stop);
+        let door = Door {
+            settings,
+            tls_metrics: self.tls_metrics[shard].clone(),
+        };
+        let serve = listener::serve(sockets, Rc::new(service), shared, door, stop);
         if let Err(error) = futures_lite::future::or(serve, cut).await {
             tracing::error!(shard, %error, "cannot serve connections");
         }
@@ -291,7 +303,7 @@ fn create_demo(cluster: &Cluster, data_dir: &Path) -> anyhow::Result<std::path::
 /// Tells on stdout where the server listens, for people and for scripts.
 fn announce(
     shards: u16,
-    wallet: SocketAddr,
+    (scheme, wallet): (&str, SocketAddr),
     admin: SocketAddr,
     demo_file: Option<&Path>,
 ) -> anyhow::Result<()> {
@@ -301,7 +313,7 @@ fn announce(
         "purser {} is ready: {shards} shards",
         env!("CARGO_PKG_VERSION")
     )?;
-    writeln!(out, "wallet API  http://{wallet}")?;
+    writeln!(out, "wallet API  {scheme}://{wallet}")?;
     writeln!(out, "admin API   http://{admin}")?;
     if let Some(file) = demo_file {
         writeln!(out, "players     {}", file.display())?;

@@ -11,6 +11,7 @@ use crate::admin::AdminToken;
 use crate::config::{self, Config};
 use crate::domain::Domains;
 use crate::http::Limits;
+use crate::tls::Tls;
 
 /// One generation of settings.
 #[derive(Debug, Default)]
@@ -21,6 +22,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// Bounds of each connection.
     pub limits: Limits,
+    /// Who the wallet's listener is in TLS; none: it speaks plain HTTP.
+    pub tls: Option<Tls>,
     /// What lets an operator in; none: nobody.
     pub admin_token: Option<AdminToken>,
 }
@@ -32,6 +35,7 @@ impl From<&Config> for Settings {
             domains: Arc::new(config.domains.clone()),
             trusted_proxies: config.trusted_proxies.clone(),
             limits: http_limits(&config.limits),
+            tls: config.listen.tls.as_ref().map(|tls| tls.identity.clone()),
             admin_token: token.and_then(|token| AdminToken::new(token.expose())),
         }
     }

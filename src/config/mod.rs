@@ -18,6 +18,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::domain::Domains;
+use crate::tls::Tls;
 
 mod document;
 mod overrides;
@@ -106,7 +107,7 @@ pub enum LogFormat {
 }
 
 /// Addresses to listen on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Listen {
     /// Of the wallet API. Port 0: any free one.
     pub wallet: SocketAddr,
@@ -114,6 +115,22 @@ pub struct Listen {
     pub admin: SocketAddr,
     /// Shard `i` also listens on this port plus `i`; 0: it does not.
     pub shard_ports: u16,
+    /// TLS of the wallet API, shard ports included; none: plain HTTP.
+    pub tls: Option<ListenTls>,
+}
+
+/// TLS of the wallet API.
+#[derive(Clone, Debug)]
+pub struct ListenTls {
+    /// The file of the certificate chain.
+    pub certificate: PathBuf,
+    /// The file of its key.
+    pub key: PathBuf,
+    /// The file of the authorities whose clients are let in; none: clients need no
+    /// certificate.
+    pub client_ca: Option<PathBuf>,
+    /// What they held when the configuration was read.
+    pub identity: Tls,
 }
 
 impl Listen {
@@ -260,6 +277,7 @@ impl Default for Config {
                 wallet: SocketAddr::from(([0, 0, 0, 0], 9816)),
                 admin: SocketAddr::from(([127, 0, 0, 1], 9817)),
                 shard_ports: 0,
+                tls: None,
             },
             admin: Admin::default(),
             limits: Limits {

@@ -1,9 +1,11 @@
 //! Writes the effective configuration as TOML, every secret as `"hidden"`.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::validate::Word;
-use super::{Config, Pin};
+use super::{Config, ListenTls, Pin};
 use crate::domain::{Credential, Domain};
 
 const HIDDEN: &str = "hidden";
@@ -37,6 +39,16 @@ struct PrintedListen {
     wallet: String,
     admin: String,
     shard_ports: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<PrintedTls>,
+}
+
+#[derive(Serialize)]
+struct PrintedTls {
+    certificate: String,
+    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_ca: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -122,6 +134,7 @@ fn printed(config: &Config) -> Printed {
             wallet: config.listen.wallet.to_string(),
             admin: config.listen.admin.to_string(),
             shard_ports: config.listen.shard_ports,
+            tls: config.listen.tls.as_ref().map(printed_tls),
         },
         admin: PrintedAdmin {
             token: config.admin.token.as_ref().map(|_| HIDDEN),
@@ -148,6 +161,15 @@ fn printed(config: &Config) -> Printed {
             segment_bytes: config.log.segment_bytes,
         },
         domain,
+    }
+}
+
+fn printed_tls(tls: &ListenTls) -> PrintedTls {
+    let path = |path: &PathBuf| path.display().to_string();
+    PrintedTls {
+        certificate: path(&tls.certificate),
+        key: path(&tls.key),
+        client_ca: tls.client_ca.as_ref().map(path),
     }
 }
 

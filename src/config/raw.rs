@@ -63,6 +63,15 @@ pub(super) struct Listen {
     pub(super) wallet: Item<String>,
     pub(super) admin: Item<String>,
     pub(super) shard_ports: Item<i64>,
+    pub(super) tls: Item<Table<Tls>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) certificate: Item<String>,
+    pub(super) key: Item<String>,
+    pub(super) client_ca: Item<String>,
 }
 
 #[derive(Default, Deserialize)]

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hashbrown::HashSet;
+use jiff::Timestamp;
 use shards::types::Currency;
 use toml::Spanned;
 
@@ -14,12 +15,13 @@ use super::document::Document;
 use super::raw::{self, Item};
 use super::value::{Judge, Result};
 use super::{
-    Admin, Config, Durability, LedgerSettings, Limits, Listen, LogFormat, LogLevel, LogSettings,
-    Pin, SHARDS_MAX, Secret,
+    Admin, Config, Durability, LedgerSettings, Limits, Listen, ListenTls, LogFormat, LogLevel,
+    LogSettings, Pin, SHARDS_MAX, Secret,
 };
 use crate::domain::{Credential, Domain, Domains, FundsPriority};
 use crate::http;
 use crate::http::limits::READ_BUFFER_BYTES;
+use crate::tls::{Part, Pem, Tls};
 
 /// A connection holds its buffers: a million of them is tens of gigabytes, and
 /// more than one address and port pair of a load balancer can open.
@@ -137,6 +139,7 @@ pub(super) fn config(document: &Document<'_>, raw: raw::Root) -> Result<Config> 
                 &(0..=i64::from(u16::MAX)),
                 default.listen.shard_ports,
             )?,
+            tls: judge.tls(raw.listen.0.tls)?,
         },
         admin: judge.admin(raw.admin.0)?,
         limits: judge.limits(raw.limits.0, default.limits)?,
@@ -210,6 +213,43 @@ impl Judge<'_> {
             return Err(self.wrong(item, "listen.admin", problem));
         }
         Ok(())
+    }
+
+    /// Reads the files too: what they hold is as much a part of the configuration.
+    fn tls(&self, raw: Item<raw::Table<raw::Tls>>) -> Result<Option<ListenTls>> {
+        let Some(raw) = raw else { return Ok(None) };
+        let span = raw.span();
+        let raw::Table(raw) = raw.into_inner();
+        let required = |item: Item<String>, name: &str| {
+            item.ok_or_else(|| self.error(&span, format!("{name} is missing")))
+        };
+        let certificate = required(raw.certificate, "certificate")?;
+        let key = required(raw.key, "key")?;
+        let client_ca = raw.client_ca;
+        let authorities = client_ca
+            .as_ref()
+            .map(|file| self.pem_in(file))
+            .transpose()?;
+        let pem = Pem {
+            certificate: &self.pem_in(&certificate)?,
+            key: &self.pem_in(&key)?,
+            client_ca: authorities.as_deref(),
+        };
+        let identity = Tls::new(&pem, Timestamp::now()).map_err(|error| {
+            let file = match (error.part, &client_ca) {
+                (Part::Key, _) => &key,
+                (Part::ClientCa, Some(client_ca)) => client_ca,
+                (Part::Certificate | Part::ClientCa, _) => &certificate,
+            };
+            let problem = format!("{}: {}", file.get_ref(), error.problem);
+            self.error(&file.span(), problem)
+        })?;
+        Ok(Some(ListenTls {
+            certificate: certificate.into_inner().into(),
+            key: key.into_inner().into(),
+            client_ca: client_ca.map(|file| file.into_inner().into()),
+            identity,
+        }))
     }
 
     fn admin(&self, raw: raw::Admin) -> Result<Admin> {

@@ -7,6 +7,7 @@ use crate::domain::FundsPriority;
 
 mod domains;
 mod overrides;
+mod tls;
 mod values;
 
 /// The least that a configuration must say.
@@ -147,7 +148,8 @@ fn text_that_is_no_toml_names_file_line_and_key() {
 fn unknown_keys_are_refused_where_they_stand() {
     check_line(
         "[listen]\nport = 80",
-        "p.toml:2: listen.port: unknown key `port`, expected one of `wallet`, `admin`, `shard_ports`",
+        "p.toml:2: listen.port: unknown key `port`, expected one of `wallet`, `admin`, \
+         `shard_ports`, `tls`",
     );
     check_line(
         "[admin]\ntokn = \"x\"",
