@@ -6,9 +6,12 @@ use serde::Serialize;
 
 use super::validate::Word;
 use super::{Config, ListenTls, Pin};
-use crate::domain::{Credential, Domain};
+use crate::domain::{Credential, Domain, SignatureKey};
 
 const HIDDEN: &str = "hidden";
+
+/// As long as a key must be, so that what is printed is a valid configuration.
+const HIDDEN_KEY: &str = "hidden hidden hidden hidden hidden";
 
 #[derive(Serialize)]
 struct Printed {
@@ -95,6 +98,15 @@ struct PrintedDomain {
     session_token_ttl: String,
     single_use_tokens: bool,
     credentials: Vec<PrintedCredential>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    signature_keys: Vec<PrintedKey>,
+}
+
+#[derive(Serialize)]
+struct PrintedKey {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    key: &'static str,
 }
 
 #[derive(Serialize)]
@@ -184,6 +196,14 @@ fn printed_domain(domain: &Domain) -> PrintedDomain {
         session_token_ttl: humantime::format_duration(domain.session_token_ttl).to_string(),
         single_use_tokens: domain.single_use_tokens,
         credentials: domain.credentials.iter().map(printed_credential).collect(),
+        signature_keys: domain.signature_keys.iter().map(printed_key).collect(),
+    }
+}
+
+fn printed_key(key: &SignatureKey) -> PrintedKey {
+    PrintedKey {
+        id: key.id().map(str::to_owned),
+        key: HIDDEN_KEY,
     }
 }
 

@@ -18,7 +18,7 @@ use super::{
     Admin, Config, Durability, LedgerSettings, Limits, Listen, ListenTls, LogFormat, LogLevel,
     LogSettings, Pin, SHARDS_MAX, Secret,
 };
-use crate::domain::{Credential, Domain, Domains, FundsPriority};
+use crate::domain::{Credential, Domain, Domains, FundsPriority, SignatureKey};
 use crate::http;
 use crate::http::limits::READ_BUFFER_BYTES;
 use crate::tls::{Part, Pem, Tls};
@@ -72,6 +72,10 @@ const DOMAIN_NAME_UNITS: RangeInclusive<usize> = 1..=48;
 const PLATFORM_KEY_UNITS: RangeInclusive<usize> = 1..=4;
 /// protocol.md section 2, `GameID`.
 const GAME_UNITS: RangeInclusive<usize> = 1..=50;
+
+/// RFC 2104 section 3: a key shorter than the hash weakens it. "Characters" to who reads
+/// the error, since all but the oddest keys are ASCII.
+const SIGNATURE_KEY_BYTES_MIN: usize = 32;
 
 const LEVELS: &[(&str, LogLevel)] = &[
     ("error", LogLevel::Error),
@@ -354,6 +358,7 @@ impl Judge<'_> {
             name: raw.name.into_inner(),
             currency,
             credentials: self.credentials(raw.credentials)?,
+            signature_keys: self.signature_keys(raw.signature_keys)?,
             allow: self.networks(raw.allow, Vec::new())?,
             platform_keys: self.texts(raw.platform_keys, &PLATFORM_KEY_UNITS)?,
             games: self.texts(raw.games, &GAME_UNITS)?,
@@ -386,6 +391,26 @@ impl Judge<'_> {
             .collect()
     }
 
+    fn signature_keys(
+        &self,
+        raw: Vec<Spanned<raw::Table<raw::SignatureKey>>>,
+    ) -> Result<Vec<SignatureKey>> {
+        raw.into_iter().map(|one| self.signature_key(one)).collect()
+    }
+
+    fn signature_key(&self, raw: Spanned<raw::Table<raw::SignatureKey>>) -> Result<SignatureKey> {
+        let span = raw.span();
+        let raw::Table(raw) = raw.into_inner();
+        let key = self.secret(&span, "key", raw.key, raw.key_file)?;
+        let (text, least) = (key.get_ref(), SIGNATURE_KEY_BYTES_MIN);
+        if text.len() < least || text.contains(char::is_control) {
+            let problem =
+                format!("must have at least {least} characters and hold no control character");
+            return Err(self.error(&key.span(), problem));
+        }
+        Ok(SignatureKey::new(raw.id.map(Spanned::into_inner), text))
+    }
+
     fn credential(&self, raw: Spanned<raw::Table<raw::Credential>>) -> Result<Credential> {
         let span = raw.span();
         let raw::Table(raw) = raw.into_inner();
@@ -396,14 +421,7 @@ impl Judge<'_> {
                 format!("must not be empty and hold no ':' and no control character, got {user:?}");
             return Err(self.error(&raw.user.span(), problem));
         }
-        let password = match (raw.password, raw.password_file) {
-            (Some(password), None) => password,
-            (None, Some(file)) => self.secret_in(&file)?,
-            (None, None) => return Err(self.error(&span, "password or password_file is missing")),
-            (Some(_), Some(file)) => {
-                return Err(self.error(&file.span(), "password is set too; keep one of the two"));
-            }
-        };
+        let password = self.secret(&span, "password", raw.password, raw.password_file)?;
         if password.get_ref().is_empty() || password.get_ref().contains(char::is_control) {
             let problem = "must not be empty and hold no control character";
             return Err(self.error(&password.span(), problem));

@@ -135,6 +135,25 @@ impl Judge<'_> {
         Ok(Spanned::new(file.span(), line.to_owned()))
     }
 
+    /// A secret that stands in the text or in a file, of the table with that span.
+    pub(super) fn secret(
+        &self,
+        table: &Range<usize>,
+        name: &str,
+        text: Item<String>,
+        file: Item<String>,
+    ) -> Result<Spanned<String>> {
+        match (text, file) {
+            (Some(text), None) => Ok(text),
+            (None, Some(file)) => self.secret_in(&file),
+            (None, None) => Err(self.error(table, format!("{name} or {name}_file is missing"))),
+            (Some(_), Some(file)) => {
+                let problem = format!("{name} is set too; keep one of the two");
+                Err(self.error(&file.span(), problem))
+            }
+        }
+    }
+
     /// The text of a PEM file.
     pub(super) fn pem_in(&self, file: &Spanned<String>) -> Result<String> {
         self.text_in(file, text_file::PEM_BYTES_MAX)

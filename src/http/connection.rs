@@ -359,6 +359,7 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
                 .request_head(head_bytes)
                 .expect("an unknown method was refused"),
             authorization: head.authorization(head_bytes),
+            signature: head.signature(head_bytes),
             forwarded_for: head.forwarded_for(head_bytes, &mut lines),
             wants_server_timing: head.wants_server_timing,
             peer: self.peer,

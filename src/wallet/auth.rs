@@ -1,6 +1,7 @@
 //! Who may call: client address, then credentials, then platform key (protocol.md section 5).
+//! A signature (`signature`), where the domain asks for one, stands beside the credentials.
 //!
-//! All three refuse with the same words, so that a stranger learns nothing of which
+//! All of them refuse with the same words, so that a stranger learns nothing of which
 //! one was wrong. Credentials are compared in constant time over all credentials of
 //! the domain: how long it takes tells neither which one came close nor how close.
 
@@ -8,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use subtle::{Choice, ConstantTimeEq as _};
 
+use super::signature::Signed;
 use crate::domain::{Credential, Domain};
 
 /// 512 bytes hold a user name and password of 370 characters together; a longer field
@@ -23,6 +25,8 @@ pub struct Session {
     authorization: Vec<u8>,
     domain: String,
     generation: u64,
+    /// The request at hand, for its signature.
+    pub(super) signed: Signed,
 }
 
 impl std::fmt::Debug for Session {
@@ -125,6 +129,7 @@ mod tests {
                 .iter()
                 .map(|(user, password)| Credential::new(user, password))
                 .collect(),
+            signature_keys: Vec::new(),
             allow: Vec::new(),
             platform_keys: ["GW", "é"].map(str::to_owned).into(),
             games: Default::default(),

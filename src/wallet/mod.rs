@@ -16,6 +16,7 @@ mod request;
 mod response;
 mod routes;
 mod service;
+mod signature;
 mod timestamp;
 
 pub use auth::Session;

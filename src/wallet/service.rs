@@ -111,6 +111,9 @@ impl<L: Submit> Service for WalletService<L> {
             Some(Route::Health) => self.health(body),
             Some(Route::Endpoint(endpoint)) => {
                 let settings = self.parts.settings.get();
+                if settings.domains.any_signed() {
+                    session.signed.keep(request.signature, request.body);
+                }
                 let caller = Caller {
                     settings: &settings,
                     session,
@@ -308,7 +311,7 @@ impl<L: Submit> WalletService<L> {
         Ok(domain)
     }
 
-    /// Client address, then credentials, then platform key.
+    /// Client address, then credentials and signature, then platform key.
     fn authorise(
         &self,
         caller: &mut Caller<'_>,
@@ -328,6 +331,7 @@ impl<L: Submit> WalletService<L> {
         let allowed = domain.allow.is_empty() || any_holds(&domain.allow, address);
         if allowed
             && session.admits(*authorization, domain, settings.generation())
+            && session.signed.fits(&domain.signature_keys)
             && knows_platform(domain, &common.platform_key)
         {
             Ok(())

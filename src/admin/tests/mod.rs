@@ -31,6 +31,7 @@ pub(super) fn domains() -> Domains {
         name: name.to_owned(),
         currency: Currency::parse(currency).unwrap(),
         credentials: Vec::new(),
+        signature_keys: Vec::new(),
         allow: Vec::new(),
         platform_keys: HashSet::new(),
         games: HashSet::new(),

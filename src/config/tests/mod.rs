@@ -90,6 +90,11 @@ fn a_printed_configuration_reads_back_as_itself() {
         games = ["g"]
         funds_priority = "Unknown"
         single_use_tokens = true
+        [[domain.signature_keys]]
+        key = "0123456789abcdef0123456789abcdef"
+        [[domain.signature_keys]]
+        id = "next"
+        key = "0123456789abcdef0123456789abcdeg"
         [[domain]]
         name = "acme"
         currency = "GBP"
@@ -158,7 +163,7 @@ fn unknown_keys_are_refused_where_they_stand() {
     check_domain(
         "curency = \"GBP\"",
         "p.toml:6: domain[0].curency: unknown key `curency`, expected one of `name`, `currency`, \
-         `credentials`, `allow`, `platform_keys`, `games`, `funds_priority`, `session_token_ttl`, \
+         `credentials`, `signature_keys`, `allow`, `platform_keys`, `games`, `funds_priority`, `session_token_ttl`, \
          `single_use_tokens`",
     );
     let text = LEAST.replace("password =", "pasword =");

@@ -211,10 +211,7 @@ impl World {
 
     pub(super) fn send_on(&self, session: &mut Session, call: &Call) -> (Answer, String) {
         let forwarded_for: Vec<&[u8]> = call.forwarded_for.iter().map(Vec::as_slice).collect();
-        let mut body = match &call.raw {
-            Some(raw) => raw.clone(),
-            None => Value::Object(call.members.clone()).to_string().into_bytes(),
-        };
+        let mut body = call.body();
         let request = Request {
             head: RequestHead {
                 method: Method::Post,
@@ -224,6 +221,7 @@ impl World {
                 has_length: true,
             },
             authorization: call.authorization.as_deref(),
+            signature: call.signature.as_deref(),
             forwarded_for: &forwarded_for,
             wants_server_timing: false,
             peer: call.peer,
@@ -243,6 +241,7 @@ fn domain(name: &str, currency: &str, funds_priority: FundsPriority) -> Domain {
             Credential::new(name, name),
             Credential::new("gw", "s3:cret"),
         ],
+        signature_keys: Vec::new(),
         allow: Vec::new(),
         platform_keys: Default::default(),
         games: Default::default(),
@@ -271,6 +270,7 @@ pub(super) struct Call {
     /// Sent instead of the members.
     pub(super) raw: Option<Vec<u8>>,
     pub(super) authorization: Option<Vec<u8>>,
+    pub(super) signature: Option<Vec<u8>>,
     pub(super) forwarded_for: Vec<Vec<u8>>,
     pub(super) peer: IpAddr,
     members: Map<String, Value>,
@@ -298,6 +298,7 @@ impl Call {
             path: endpoint.path(),
             raw: None,
             authorization: None,
+            signature: None,
             forwarded_for: Vec::new(),
             peer: CLIENT,
             members: members.as_object().unwrap().clone(),
@@ -307,6 +308,14 @@ impl Call {
         call.set("Sequence", json!("s-1"));
         call.set("Timestamp", json!("2026-11-22T13:29:05.123Z"));
         call
+    }
+
+    /// As it is sent.
+    pub(super) fn body(&self) -> Vec<u8> {
+        match &self.raw {
+            Some(raw) => raw.clone(),
+            None => Value::Object(self.members.clone()).to_string().into_bytes(),
+        }
     }
 
     pub(super) fn set(&mut self, member: &str, value: Value) {
@@ -331,6 +340,11 @@ impl Call {
 
     pub(super) fn authorized(mut self, user: &str, password: &str) -> Self {
         self.authorize(user, password);
+        self
+    }
+
+    pub(super) fn signed(mut self, signature: Option<Vec<u8>>) -> Self {
+        self.signature = signature;
         self
     }
 
