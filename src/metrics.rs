@@ -11,6 +11,7 @@ use shards::metrics::Counter;
 use crate::admin::{Kind, MetricsSource, PrometheusText};
 use crate::http::HttpMetrics;
 use crate::live::Live;
+use crate::reload::ReloadMetrics;
 use crate::settings::Settings;
 use crate::tls::{Handshake, TlsMetrics};
 use crate::wallet::{Endpoint, ErrorCode, WalletMetrics};
@@ -135,6 +136,20 @@ fn write_http(text: &mut PrometheusText, shards: &[Arc<HttpMetrics>]) {
             rejections.sample(&[("shard", &shard), ("status", &status.to_string())], count);
         }
     }
+}
+
+/// Writes how often the configuration was read again.
+#[must_use]
+pub fn reload_exporter(reloads: Arc<ReloadMetrics>) -> MetricsSource {
+    Box::new(move |text| {
+        let mut family = text.family(
+            "purser_config_reloads_total",
+            Kind::Counter,
+            "Times that the configuration was read again, and whether it took effect.",
+        );
+        family.sample(&[("result", "done")], reloads.done.get());
+        family.sample(&[("result", "refused")], reloads.refused.get());
+    })
 }
 
 /// Writes what all shards count of TLS, in shard order, and until when the certificate is

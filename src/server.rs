@@ -6,6 +6,8 @@
 //! Drain, on SIGTERM or SIGINT: no new connections, requests in flight are answered,
 //! the admin API ends, mailboxes are emptied, the last batch becomes durable. All of it
 //! within `shutdown_timeout`; a second signal ends the process at once.
+//!
+//! SIGHUP is neither: the configuration is read again (`reload`).
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -18,8 +20,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use crossbeam::channel::{Receiver, RecvTimeoutError, Select, bounded};
-use nix::sys::signal::{SigSet, Signal};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Select};
+use nix::sys::signal::Signal;
 use shards::failpoint;
 use shards::ledger::LedgerSettings;
 use shards::runtime::{Cluster, ClusterSettings, Event, FlushPlace, ShardHandle, StartError};
@@ -32,17 +34,18 @@ use crate::config::{Config, Durability};
 use crate::http::{HttpMetrics, HttpShared, Seats};
 use crate::listener::{self, Door};
 use crate::live::{Live, View};
+use crate::logging::LevelSwitch;
 use crate::preflight::{self, Placement};
+use crate::reload::{ReloadMetrics, Reloader};
 use crate::settings::Settings;
 use crate::tls::TlsMetrics;
 use crate::wallet::{Parts, WalletMetrics, WalletService};
-use crate::{demo, metrics};
+use crate::{demo, metrics, signals};
 
 /// Where tests end the process (`shards::failpoint`).
 const FAILPOINT_VARIABLE: &str = "PURSER_FAILPOINT";
 
-// reliability.md's exit statuses: could not run, the data is refused, the disk failed.
-const EXIT_FAILED: i32 = 1;
+// reliability.md's exit statuses: the data is refused, the disk failed.
 const EXIT_DATA_REFUSED: u8 = 3;
 const EXIT_DISK_FAILED: u8 = 4;
 
@@ -64,9 +67,13 @@ struct ServeParts {
 ///
 /// # Errors
 /// It could not start, or not end in time.
-pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> {
+pub fn run(
+    config: &Config,
+    options: &ServeOptions,
+    log_level: LevelSwitch,
+) -> anyhow::Result<ExitCode> {
     // Before any thread exists, so that none of them gets a signal by itself.
-    let signals = watch_signals()?;
+    let signals = signals::watch(options.config.is_some())?;
     if let Some(text) = std::env::var_os(FAILPOINT_VARIABLE) {
         failpoint::arm(&text.to_string_lossy()).context(FAILPOINT_VARIABLE)?;
     }
@@ -84,6 +91,7 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
     let cluster = start_cluster(config, &placement, &data, parts.clone())?;
     let readiness = Arc::new(Readiness::not_ready("the server is starting"));
     let admin_address = listening.admin.local_addr();
+    let reloads = Arc::<ReloadMetrics>::default();
     let admin = listening.admin.start(AdminState {
         control: cluster.control().clone(),
         settings: Arc::clone(&parts.settings),
@@ -91,6 +99,7 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
         metrics_sources: vec![
             metrics::exporter(parts.http_metrics.clone(), parts.wallet_metrics.clone()),
             metrics::tls_exporter(parts.settings.clone(), parts.tls_metrics.clone()),
+            metrics::reload_exporter(reloads.clone()),
         ],
         readiness: readiness.clone(),
         spool_dir: config.data_dir.clone(),
@@ -104,6 +113,19 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
     } else {
         None
     };
+    let reloader = Reloader {
+        options: options.clone(),
+        config: config.clone(),
+        settings: parts.settings.clone(),
+        seats: parts.seats.clone(),
+        log_level,
+        metrics: reloads,
+    };
+    let hangups = signals.hangups;
+    std::thread::Builder::new()
+        .name("reload".to_owned())
+        .spawn(move || reloader.run(&hangups))
+        .context("create the reload thread")?;
     readiness.set_ready();
     let scheme = if config.listen.tls.is_some() {
         "https"
@@ -117,7 +139,7 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
         demo_file.as_deref(),
     )?;
     supervise(
-        &signals,
+        &signals.stop,
         cluster,
         admin,
         &readiness,
@@ -450,26 +472,4 @@ fn after(event: Event) -> anyhow::Result<ExitCode> {
             bail!("shard {shard} ended without being asked to")
         }
     }
-}
-
-/// Turns the first SIGTERM or SIGINT into a message. A second one ends the process here,
-/// whatever it is waiting for: recovery, requests, the admin API or the disk.
-fn watch_signals() -> anyhow::Result<Receiver<Signal>> {
-    let mut set = SigSet::empty();
-    set.add(Signal::SIGTERM);
-    set.add(Signal::SIGINT);
-    set.thread_block().context("block SIGTERM and SIGINT")?;
-    let (sender, receiver) = bounded(1);
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            let wait = || set.wait().expect("the set is a valid one");
-            // Nobody hears it if the server could not start, and is on its way out.
-            let _ = sender.send(wait());
-            let second = wait();
-            tracing::error!(%second, "ended by a second signal before everything was drained");
-            std::process::exit(EXIT_FAILED);
-        })
-        .context("create the signal thread")?;
-    Ok(receiver)
 }

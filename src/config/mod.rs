@@ -3,7 +3,8 @@
 //! Text becomes a [`Config`] once, here; past this door every value is valid
 //! (operator.md section 2). The way in: `document` parses the text and lays the
 //! overrides over it, remembering where each value came from; `raw` gives the
-//! values their types; `value` and `validate` judge them; `print` writes them back.
+//! values their types; `value` and `validate` judge them; `print` writes them back;
+//! `change` compares two of them, for a server that runs.
 //!
 //! Invariants:
 //! * Every error names the place (file and line, variable or flag) and the key.
@@ -20,6 +21,7 @@ use ipnet::IpNet;
 use crate::domain::Domains;
 use crate::tls::Tls;
 
+mod change;
 mod document;
 mod overrides;
 mod print;
@@ -31,6 +33,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use change::other_currency;
 pub use document::ConfigError;
 pub use overrides::Flags;
 

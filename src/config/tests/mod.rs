@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use super::*;
 use crate::domain::FundsPriority;
 
+mod change;
 mod domains;
 mod overrides;
 mod tls;

@@ -111,3 +111,24 @@ fn what_is_wrong_with_a_file_names_it_and_its_key() {
     }
     load(&files.text(), &[], &Flags::default()).unwrap();
 }
+
+#[test]
+fn files_of_tls_change_while_the_server_runs_and_tls_itself_does_not() {
+    let files = Files::new();
+    let load = |text: &str| load(text, &[], &Flags::default()).unwrap();
+    let before = load(&files.text());
+    assert!(before.changes_to(&load(&files.text())).unwrap().is_empty());
+    let renewed = files.authority.issue("wallet.test", 2020, 2100);
+    files.write("cert.pem", &renewed.certificate_pem());
+    files.write("key.pem", &renewed.key_pem());
+    let after = load(&files.text());
+    let changes: Vec<_> = before.changes_to(&after).unwrap().into_iter().collect();
+    assert_eq!(changes, ["listen.tls"]);
+    let plain = load(LEAST);
+    for (old, new) in [(&plain, &after), (&after, &plain)] {
+        assert_eq!(
+            old.changes_to(new),
+            Err("listen.tls is switched on or off, which needs a restart".to_owned())
+        );
+    }
+}
