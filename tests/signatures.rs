@@ -23,6 +23,7 @@ signature_keys = [{{ id = "old", key = "{OLD}" }}, {{ key = "{NEW}" }}]
 fn serve() -> Server {
     let server = Setup {
         domains: domains(),
+        log_level: "trace",
         ..Setup::default()
     }
     .start();
@@ -88,6 +89,9 @@ fn only_a_signed_body_is_answered_where_the_domain_asks_for_it() {
     ));
     sentences.dedup();
     assert_eq!(sentences.len(), 1, "vague on purpose: {sentences:?}");
+    for key in [OLD, NEW] {
+        assert!(!server.output().contains(key), "a key in the log");
+    }
 }
 
 #[test]
