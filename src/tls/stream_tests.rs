@@ -218,7 +218,7 @@ impl Pair {
     }
 
     fn flush(&mut self) -> Poll<io::Result<()>> {
-        self.poll(|stream, cx| stream.poll_flush(cx))
+        self.poll(AsyncWrite::poll_flush)
     }
 
     /// What the client has received in plain text, and whether that is all there will be.
@@ -365,7 +365,7 @@ fn a_close_and_a_drop_tell_the_client_that_nothing_follows() {
         let _ = pair.write(b"last");
         let _ = pair.flush();
         if closes {
-            let closed = pair.poll(|stream, cx| stream.poll_close(cx));
+            let closed = pair.poll(AsyncWrite::poll_close);
             assert!(matches!(closed, Poll::Ready(Ok(()))));
             assert!(pair.line.borrow().is_shut);
             // Reading goes on.

@@ -95,7 +95,8 @@ mod tests {
     fn only_the_exact_signature_by_one_of_the_keys_fits() {
         let right = format!("sha256={RFC_TAG}");
         let upper = format!("sha256={}", RFC_TAG.to_uppercase());
-        let cases: &[(Option<&str>, &[u8], &[&str], bool)] = &[
+        type Case<'a> = (Option<&'a str>, &'a [u8], &'a [&'a str], bool);
+        let cases: &[Case<'_>] = &[
             (Some(&right), RFC_DATA, &[RFC_KEY], true),
             (Some(&upper), RFC_DATA, &[RFC_KEY], true),
             (Some(&right), RFC_DATA, &["new", RFC_KEY], true),
