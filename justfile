@@ -27,6 +27,10 @@ loom:
     RUSTFLAGS="--cfg purser_loom" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/loom" \
         cargo test -p purser-shards --release --lib loom
 
+# Random bytes against what reads bytes: head, chunks, json or connection.
+fuzz target seconds="60":
+    cargo run -p purser-fuzz -- {{ target }} --seconds {{ seconds }}
+
 # Many seeds of the simulation of shards, disks and crashes.
 sim seeds="10000":
     PURSER_SIM_SEEDS={{ seeds }} cargo test --release -p purser-shards --test simulation -- --nocapture

@@ -11,7 +11,6 @@ use glommio::LocalExecutorBuilder;
 use super::*;
 use crate::http::limits::REQUESTS_PER_TURN_MAX;
 use crate::http::{Answer, HttpMetrics, Limits, Rejection, Request, RequestHead, Seats};
-use crate::live::Live;
 
 fn any_port() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
@@ -54,9 +53,8 @@ fn an_address_of_another_machine_is_an_error() {
 
 /// With nothing in it, and nothing to change.
 fn door() -> Door {
-    let live = Live::new(Settings::default(), 1);
     Door {
-        settings: Rc::new(View::new(&live, 0, |_| {})),
+        settings: Rc::new(View::fixed(Settings::default())),
         tls_metrics: Arc::default(),
     }
 }

@@ -117,6 +117,12 @@ impl<T> View<T> {
         view
     }
 
+    /// A view of a value that nobody replaces.
+    #[must_use]
+    pub fn fixed(value: T) -> Self {
+        Self::new(&Live::new(value, 1), 0, |_| {})
+    }
+
     /// The value as it is now.
     #[must_use]
     pub fn get(&self) -> Rc<Snapshot<T>> {

@@ -20,6 +20,7 @@ use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::Task;
@@ -362,12 +363,14 @@ impl Socket for Stream {
     async fn give_way(&self) {
         let_io_run().await;
     }
+
+    async fn rest(&self, time: Duration) {
+        glommio::timer::sleep(time).await;
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures_lite::{AsyncReadExt, AsyncWriteExt};
     use glommio::{LocalExecutor, LocalExecutorBuilder};
 

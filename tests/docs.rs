@@ -264,7 +264,7 @@ fn the_admin_api_lists_every_metric_with_its_kind() {
 #[test]
 fn every_http_rule_names_tests_that_exist() {
     let mut sources = String::new();
-    for folder in ["src/http", "src", "tests"] {
+    for folder in ["src/http", "src", "src/wallet", "src/wallet/json", "tests"] {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|ending| ending == "rs") {

@@ -180,6 +180,8 @@ fn without_open_files_those_who_are_there_are_served_and_the_others_wait() {
     for client in &mut early {
         assert_eq!(client.call(&health).status, 200);
     }
+    // All of these are accepted now, and not only in a queue of the kernel.
+    assert_eq!(admin.metric_sum("purser_http_accept_errors_total"), 0.0);
     let process = server.process();
     let began = Instant::now();
     limit_open_files(process, open_files(process) + 3);

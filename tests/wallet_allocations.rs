@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_lite::future::block_on;
 use purser::domain::{Credential, Domain, Domains, FundsPriority};
 use purser::http::{Answer, Method, Request, RequestHead, Service};
-use purser::live::{Live, View};
+use purser::live::View;
 use purser::settings::Settings;
 use purser::wallet::{Parts, Session, WalletService};
 use shards::ledger::{Command, Facts, Funds, Outcome};
@@ -86,7 +86,7 @@ fn service() -> WalletService<Ledger> {
                 bonus: Amount::ZERO,
             },
         }),
-        settings: Rc::new(View::new(&Live::new(settings, 1), 0, |_| {})),
+        settings: Rc::new(View::fixed(settings)),
         clock: Box::new(|| UnixMillis(0)),
         metrics: Arc::default(),
         draining: Arc::default(),

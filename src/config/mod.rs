@@ -286,7 +286,7 @@ impl Default for Config {
             limits: Limits {
                 max_connections: 10_000,
                 max_connections_per_client: 0,
-                max_in_flight: 2_048,
+                max_in_flight: 1_024,
                 header_timeout: Duration::from_secs(10),
                 body_timeout: Duration::from_secs(10),
                 idle_timeout: Duration::from_secs(75),

@@ -8,10 +8,17 @@
 //! wait and nothing of the refused one is booked.
 //!
 //! A slow body holds no place: it is the client's time that passes, not ours.
+//!
+//! A refusal costs half of what an answer does, so those who ask again at once would take
+//! the core from those who were admitted. After a refusal the connection rests: what is
+//! not read yet stays in the socket for a moment. Whoever heeds `Retry-After` never
+//! notices.
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
+use super::limits::{REFUSAL_REST, REFUSAL_REST_MAX};
 use super::metrics::HttpMetrics;
 
 /// The limit of one shard; the count is its gauge.
@@ -37,6 +44,16 @@ impl Admission {
     /// Whether as many requests are in flight as may be.
     pub(crate) fn is_full(&self) -> bool {
         self.metrics.requests_in_flight.get() >= self.max.get()
+    }
+
+    /// How long a connection rests after that many refusals, so that refusing all who are
+    /// connected takes the core a tenth of the time.
+    pub(crate) fn rest(&self, refusals: u32) -> Duration {
+        let open = u32::try_from(self.metrics.connections_open.get()).unwrap_or(u32::MAX);
+        REFUSAL_REST
+            .saturating_mul(open)
+            .saturating_mul(refusals)
+            .min(REFUSAL_REST_MAX)
     }
 
     /// A request begins; it ends with what is returned.

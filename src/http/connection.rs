@@ -27,7 +27,7 @@ use super::limits::{
 use super::parse::{HeadParser, Parsed, Version};
 use super::remembered::Remembered;
 use super::shared::HttpShared;
-use super::wire::{Fill, Wire};
+use super::wire::{Broken, Fill, Wire};
 use super::{Answer, Full, Method, Rejection, Request, Service, Socket};
 
 /// Serves one connection until it ends. Not to be dropped before: a request may have
@@ -49,6 +49,7 @@ pub async fn serve_connection<S: Service, IO: Socket>(
         is_fresh: true,
         turn: 0,
         weight: 1,
+        refusals: 0,
         answered_draining: 0,
     };
     loop {
@@ -115,6 +116,8 @@ struct Connection<'s, S: Service, IO> {
     turn: usize,
     /// Of the request at hand.
     weight: usize,
+    /// Answers that asked the client to come later, since the connection last rested.
+    refusals: u32,
     /// Requests since the shard began to drain.
     answered_draining: usize,
 }
@@ -182,6 +185,9 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
                     has_begun = true;
                     deadline = self.shared.deadline(limits.header_timeout);
                 }
+            }
+            if self.refusals > 0 && self.rest().await.is_err() {
+                return Err(Next::Close);
             }
             let rejection = match self.wire.fill(deadline, !has_begun).await {
                 Fill::Bytes(_) => continue,
@@ -318,9 +324,10 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
         let consumed = head.len + body_consumed;
         if shared.admission.is_full() && !self.is_always_admitted(head) {
             shared.metrics.requests_refused_full.add(1);
+            self.refusals += 1;
             let field = self.connection_field(head, Some(consumed));
             self.wire.input.consume(consumed);
-            let rejection = overloaded("Too many requests are in flight, nothing was booked");
+            let rejection = overloaded("Too many requests are in flight; nothing was done");
             return self.reject(&rejection, field, is_head(head));
         }
         shared.metrics.requests.add(1);
@@ -328,6 +335,7 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
         let started = head.wants_server_timing.then(Instant::now);
         let answer = self.call(head, body_len).await;
         drop(in_flight);
+        self.refusals += u32::from(answer.retry_after.is_some());
         let answer_head = AnswerHead {
             status: answer.status,
             retry_after: answer.retry_after,
@@ -338,6 +346,17 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
         };
         self.wire.input.consume(consumed);
         self.push_answer(&answer_head)
+    }
+
+    /// Leaves what the client sends next in the socket for a while; what it was told so
+    /// far goes out first.
+    async fn rest(&mut self) -> Result<(), Broken> {
+        self.wire.flush().await?;
+        let refusals = std::mem::take(&mut self.refusals);
+        let time = self.shared.admission.rest(refusals);
+        self.wire.io.rest(time).await;
+        self.wire.has_waited = true;
+        Ok(())
     }
 
     fn is_always_admitted(&self, head: &Head) -> bool {

@@ -10,6 +10,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
@@ -141,6 +142,9 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin {
     /// Lets everybody else run, the executor's look for I/O included: a task that only
     /// wakes itself would keep the executor from ever looking.
     fn give_way(&self) -> impl Future<Output = ()>;
+
+    /// Waits for about that long.
+    fn rest(&self, time: Duration) -> impl Future<Output = ()>;
 }
 
 /// What answers requests. One per shard; not shared between threads.

@@ -35,6 +35,9 @@ pub(crate) struct Line {
     pub(crate) writes: usize,
     /// How often the connection let everybody else run.
     pub(crate) gave_way: usize,
+    /// How long it rested each time, and how many bytes the client had been told by then
+    /// and not taken.
+    pub(crate) rests: Vec<(Duration, usize)>,
     /// Whether the server said that nothing follows.
     pub(crate) is_shut: bool,
     waker: Option<Waker>,
@@ -102,6 +105,12 @@ impl Socket for End {
     async fn give_way(&self) {
         self.0.borrow_mut().gave_way += 1;
         yield_now().await;
+    }
+
+    async fn rest(&self, time: Duration) {
+        let mut line = self.0.borrow_mut();
+        let told = line.outgoing.len();
+        line.rests.push((time, told));
     }
 }
 

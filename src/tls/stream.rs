@@ -17,6 +17,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 use rustls::{ServerConfig, ServerConnection};
@@ -276,6 +277,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<IO> {
 impl<IO: Socket> Socket for TlsStream<IO> {
     fn give_way(&self) -> impl Future<Output = ()> {
         self.io.give_way()
+    }
+
+    fn rest(&self, time: Duration) -> impl Future<Output = ()> {
+        self.io.rest(time)
     }
 }
 
