@@ -47,7 +47,7 @@ impl Admission {
     }
 
     /// How long a connection rests after that many refusals, so that refusing all who are
-    /// connected takes the core a tenth of the time.
+    /// connected takes little of the core.
     pub(crate) fn rest(&self, refusals: u32) -> Duration {
         let open = u32::try_from(self.metrics.connections_open.get()).unwrap_or(u32::MAX);
         REFUSAL_REST

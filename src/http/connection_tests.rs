@@ -151,15 +151,15 @@ fn whoever_is_refused_rests_before_he_is_read_again() {
     let mut waiting = Client::connect_to(&shared);
     waiting.send(post("/later", ""));
     let mut client = Client::connect_to(&shared);
-    // Two connections are open: each refusal is 2 x 50 µs.
+    // Two connections are open: each refusal is twice 500 µs.
     client.send(GET);
     let one = client.received().len();
     client.send(GET.repeat(3));
     let three = client.received().len();
     let rests = std::mem::take(&mut client.line.borrow_mut().rests);
     // What was read is refused at once; the rest comes behind it, with all answers out.
-    let us = Duration::from_micros;
-    assert_eq!(rests, [(us(100), one), (us(300), three)]);
+    let ms = Duration::from_millis;
+    assert_eq!(rests, [(ms(1), one), (ms(3), three)]);
     client.send(GET.repeat(10_000));
     client.received();
     let longest = client
@@ -169,7 +169,7 @@ fn whoever_is_refused_rests_before_he_is_read_again() {
         .iter()
         .map(|(time, _)| *time)
         .max();
-    assert!(longest.unwrap() <= Duration::from_millis(250));
+    assert!(longest.unwrap() <= ms(500));
 
     waiting.open_gate();
     client.line.borrow_mut().rests.clear();

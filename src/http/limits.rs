@@ -110,12 +110,12 @@ pub const WAITED_REQUEST_WEIGHT: usize = 8;
 
 /// How long a connection rests after a refused request, for each open connection of its
 /// shard. A refusal costs some 5 µs, so when all of them do nothing but ask again, refusing
-/// takes a tenth of the core.
-pub const REFUSAL_REST: Duration = Duration::from_micros(50);
+/// takes a hundredth of the core, and a tenth of one that has others to work for.
+pub const REFUSAL_REST: Duration = Duration::from_micros(500);
 
-/// The most that a connection rests at a time: a quarter of what `Retry-After` asks for,
-/// and short enough for a drain to wait for.
-pub const REFUSAL_REST_MAX: Duration = Duration::from_millis(250);
+/// The most that a connection rests at a time: half of what `Retry-After` asks for, and
+/// short enough for a drain to wait for.
+pub const REFUSAL_REST_MAX: Duration = Duration::from_millis(500);
 
 /// How often deadlines are looked at, and the precision of all of them: fine against
 /// timeouts of seconds, and 10,000 connections cost some 20 µs each time.
