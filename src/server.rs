@@ -11,6 +11,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,7 +26,8 @@ use nix::sys::signal::Signal;
 use shards::failpoint;
 use shards::ledger::LedgerSettings;
 use shards::runtime::{
-    CheckpointSettings, Cluster, ClusterSettings, Event, FlushPlace, ShardHandle, StartError,
+    CheckpointSettings, Cluster, ClusterSettings, Event, FlushPlace, ScrubSettings, ShardHandle,
+    StartError,
 };
 use shards::storage::{Caching, DirectDisk, DirectoryLock};
 use shards::wal::{self, DataSet, Founding, OpenError};
@@ -325,6 +327,12 @@ fn start_cluster(
             log_bytes: config.log.checkpoint_bytes,
             history: config.log.history,
         },
+        scrubs: NonZeroU64::new(config.log.scrub_bytes_per_second).map(|bytes_per_second| {
+            ScrubSettings {
+                bytes_per_second,
+                interval: config.log.scrub_interval,
+            }
+        }),
     };
     Ok(Cluster::start(&settings, data, move |handle| {
         parts.clone().serve(handle)

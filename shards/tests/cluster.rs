@@ -38,6 +38,7 @@ fn settings(flush_place: FlushPlace) -> ClusterSettings {
             log_bytes: 2 * SEGMENT_BYTES_MIN,
             history: Duration::from_secs(3_600),
         },
+        scrubs: None,
     }
 }
 

@@ -3,8 +3,8 @@
 //! Text becomes a [`Config`] once, here; past this door every value is valid
 //! (operator.md section 2). The way in: `document` parses the text and lays the
 //! overrides over it, remembering where each value came from; `raw` gives the
-//! values their types; `value` and `validate` judge them; `print` writes them back;
-//! `change` compares two of them, for a server that runs.
+//! values their types; `value` and `validate` (for `[log]`, `validate_log`) judge them;
+//! `print` writes them back; `change` compares two of them, for a server that runs.
 //!
 //! Invariants:
 //! * Every error names the place (file and line, variable or flag) and the key.
@@ -28,6 +28,7 @@ mod print;
 mod raw;
 mod text_file;
 mod validate;
+mod validate_log;
 mod value;
 
 #[cfg(test)]
@@ -251,6 +252,11 @@ pub struct LogSettings {
     pub checkpoint_bytes: u64,
     /// How long postings are kept that are in a checkpoint; at least the idempotency window.
     pub history: Duration,
+    /// How much of the closed files of all shards is read at most to look for damage; 0:
+    /// nothing is.
+    pub scrub_bytes_per_second: u64,
+    /// How long after such a round began the next one begins at the earliest.
+    pub scrub_interval: Duration,
 }
 
 impl LogSettings {
@@ -310,6 +316,8 @@ impl Default for Config {
                 segment_bytes: 64 << 20,
                 checkpoint_bytes: 1 << 30,
                 history: Duration::from_secs(72 * 60 * 60),
+                scrub_bytes_per_second: 8 << 20,
+                scrub_interval: Duration::from_secs(24 * 60 * 60),
             },
             domains: Domains::default(),
         }

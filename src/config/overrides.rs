@@ -52,6 +52,8 @@ const SCALAR_KEYS: &[(&str, Kind)] = &[
     ("log.segment_bytes", Kind::Integer),
     ("log.checkpoint_bytes", Kind::Integer),
     ("log.history", Kind::Text),
+    ("log.scrub_bytes_per_second", Kind::Integer),
+    ("log.scrub_interval", Kind::Text),
 ];
 
 const PREFIX: &str = "PURSER_";

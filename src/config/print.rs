@@ -87,6 +87,8 @@ struct PrintedLog {
     segment_bytes: u64,
     checkpoint_bytes: u64,
     history: String,
+    scrub_bytes_per_second: u64,
+    scrub_interval: String,
 }
 
 #[derive(Serialize)]
@@ -175,6 +177,8 @@ fn printed(config: &Config) -> Printed {
             segment_bytes: config.log.segment_bytes,
             checkpoint_bytes: config.log.checkpoint_bytes,
             history: duration(config.log.history),
+            scrub_bytes_per_second: config.log.scrub_bytes_per_second,
+            scrub_interval: duration(config.log.scrub_interval),
         },
         domain,
     }

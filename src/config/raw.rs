@@ -111,6 +111,8 @@ pub(super) struct Log {
     pub(super) segment_bytes: Item<i64>,
     pub(super) checkpoint_bytes: Item<i64>,
     pub(super) history: Item<String>,
+    pub(super) scrub_bytes_per_second: Item<i64>,
+    pub(super) scrub_interval: Item<String>,
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
 //! Judges a configuration: raw values in, a valid [`Config`] or the first error out.
 //!
 //! Rules come from operator.md section 2 and, for domains, from protocol.md
-//! sections 2 and 5. Each bound is a constant with its reason.
+//! sections 2 and 5. Each bound is a constant with its reason. `[log]` has a file of its own.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use super::document::Document;
 use super::raw::{self, Item};
 use super::value::{Judge, Result};
 use super::{
-    Admin, Config, Durability, LedgerSettings, Limits, Listen, ListenTls, LogFormat, LogLevel,
-    LogSettings, Pin, SHARDS_MAX, Secret,
+    Admin, Config, Durability, LedgerSettings, Limits, Listen, ListenTls, LogFormat, LogLevel, Pin,
+    SHARDS_MAX, Secret,
 };
 use crate::domain::{Credential, Domain, Domains, FundsPriority, SignatureKey};
 use crate::http;
@@ -48,29 +48,19 @@ const HEAD_BYTES: RangeInclusive<i64> = 256..=1 << 20;
 /// upper bound keeps `max_connections` bodies from filling the machine.
 const BODY_BYTES: RangeInclusive<i64> = 256..=16 << 20;
 
-/// At least 16 blocks, so that a segment holds several batches; at most 4 GiB,
-/// since one segment is what the compactor folds at a time.
-const SEGMENT_BYTES: RangeInclusive<i64> = 64 << 10..=4 << 30;
-
-/// At least two of the smallest segments, so that a fold is worth a checkpoint; at most
-/// what a start reads in a quarter of an hour.
-const CHECKPOINT_BYTES: RangeInclusive<i64> = 128 << 10..=1 << 40;
-
-/// Ten years, as long as any law that we know of asks records to be kept.
-const HISTORY_MAX: Duration = Duration::from_secs(10 * 31_557_600);
-
 /// Timers tick in milliseconds; a wait of more than a day is no timeout.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=DAY;
 
 /// operator.md: at least an hour. The memory of a year of bookings is beyond
 /// any machine; the year is that of humantime.
-const IDEMPOTENCY_WINDOW: RangeInclusive<Duration> = HOUR..=Duration::from_secs(31_557_600);
+const IDEMPOTENCY_WINDOW: RangeInclusive<Duration> = HOUR..=YEAR;
 
 /// A clock that is an hour off is a fault to mend, not a skew to allow.
 const CLOCK_SKEW: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const YEAR: Duration = Duration::from_secs(31_557_600);
 
 /// `OperatorAccountID` has at most 50 UTF-16 code units: the domain, a `/`, and
 /// a player of at least one.
@@ -92,7 +82,8 @@ const LEVELS: &[(&str, LogLevel)] = &[
     ("trace", LogLevel::Trace),
 ];
 const FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
-const DURABILITIES: &[(&str, Durability)] = &[("fsync", Durability::Fsync), ("os", Durability::Os)];
+pub(super) const DURABILITIES: &[(&str, Durability)] =
+    &[("fsync", Durability::Fsync), ("os", Durability::Os)];
 const PRIORITIES: &[(&str, FundsPriority)] = &[
     ("CashFundsFirst", FundsPriority::CashFundsFirst),
     ("BonusFundsFirst", FundsPriority::BonusFundsFirst),
@@ -184,49 +175,6 @@ pub(super) fn config(document: &Document<'_>, raw: raw::Root) -> Result<Config> 
 }
 
 impl Judge<'_> {
-    fn log(
-        &self,
-        raw: raw::Log,
-        default: LogSettings,
-        idempotency_window: Duration,
-    ) -> Result<LogSettings> {
-        let segment_bytes = self.segment_bytes(raw.segment_bytes, default.segment_bytes)?;
-        let checkpoint_bytes = self.integer(
-            raw.checkpoint_bytes.as_ref(),
-            &CHECKPOINT_BYTES,
-            default.checkpoint_bytes.max(2 * segment_bytes),
-        )?;
-        if checkpoint_bytes < 2 * segment_bytes {
-            let problem = format!(
-                "expected at least two segments, which are {}, got {checkpoint_bytes}",
-                2 * segment_bytes
-            );
-            return Err(self.wrong(
-                raw.checkpoint_bytes.as_ref(),
-                "log.checkpoint_bytes",
-                problem,
-            ));
-        }
-        // What the admin API shows and what a repeat is judged by must not part.
-        let history = idempotency_window..=HISTORY_MAX;
-        Ok(LogSettings {
-            durability: self.word(raw.durability, DURABILITIES, default.durability)?,
-            segment_bytes,
-            checkpoint_bytes,
-            history: self.duration(raw.history, &history, idempotency_window)?,
-        })
-    }
-
-    fn segment_bytes(&self, item: Item<i64>, default: u64) -> Result<u64> {
-        let bytes = self.integer(item.as_ref(), &SEGMENT_BYTES, default)?;
-        if let Some(item) = item.filter(|_| bytes % LogSettings::BLOCK_BYTES != 0) {
-            let block = LogSettings::BLOCK_BYTES;
-            let problem = format!("expected a multiple of {block}, got {bytes}");
-            return Err(self.error(&item.span(), problem));
-        }
-        Ok(bytes)
-    }
-
     fn pin(&self, item: Item<raw::Pin>, default: Pin) -> Result<Pin> {
         let Some(item) = item else { return Ok(default) };
         match item.get_ref() {

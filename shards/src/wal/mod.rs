@@ -62,4 +62,4 @@ pub use segment::{
 pub use verdict::{Behind, Reason, Stop, Verdict, judge};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

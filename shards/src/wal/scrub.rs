@@ -5,6 +5,7 @@
 //! now and then while the server runs.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
 
 use super::checkpoint;
 use super::error::{OpenError, READ_ERROR, RESTORE, Refusal};
@@ -66,16 +67,23 @@ pub fn scrub(
                 _ => history::id_of(manifest, shard, number),
             };
             Sealed::open(storage, id).and_then(|sealed| {
-                sealed.read(
-                    &Progress::default(),
-                    &mut |_, record| match breathe(record.len() as u64) {
+                let progress = Progress::default();
+                let mut told_bytes = 0;
+                sealed.read(&progress, &mut |_, _| {
+                    let read_bytes = progress.bytes.load(Ordering::Relaxed);
+                    let fresh_bytes = read_bytes - std::mem::replace(&mut told_bytes, read_bytes);
+                    match breathe(fresh_bytes) {
                         true => Ok(()),
                         false => Err(String::new()),
-                    },
-                )
+                    }
+                })
             })
         }
     };
+    if !stopped && unpaced_bytes > 0 {
+        // What was found counts, whatever the answer: the next file will ask again.
+        let _ = pace(unpaced_bytes);
+    }
     Ok(match read {
         _ if stopped => Scrubbed::Stopped,
         Ok(()) => Scrubbed::Whole,
@@ -126,7 +134,7 @@ fn read_segment(
         if before.is_some_and(|before| before != (header.previous, header.first_lsn)) {
             return Err(refuse("a frame that follows another".to_owned(), RESTORE));
         }
-        if header.kind == FrameKind::Roll || !breathe(bytes) {
+        if !breathe(bytes) || header.kind == FrameKind::Roll {
             return Ok(());
         }
         before = Some((chain, Lsn(header.first_lsn.0 + u64::from(header.postings))));

@@ -70,6 +70,7 @@ impl Fixture {
                 log_bytes: 1 << 30,
                 history: Duration::from_secs(3_600),
             },
+            scrubs: None,
         };
         let (data, _) = DataSet::in_memory(2).unwrap();
         let cluster = Cluster::start(

@@ -80,6 +80,7 @@ fn a_printed_configuration_reads_back_as_itself() {
         token = "t0ken"
         [log]
         durability = "os"
+        scrub_bytes_per_second = 0
         [ledger]
         max_clock_skew = "0s"
         [[domain]]

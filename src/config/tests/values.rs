@@ -94,6 +94,14 @@ fn numbers_have_bounds() {
             "p.toml:1: log.checkpoint_bytes: expected an integer from 131072 to 1099511627776, got 131071",
         ),
         (
+            "log.scrub_bytes_per_second = -1",
+            "p.toml:1: log.scrub_bytes_per_second: expected 0 or an integer from 65536 to 68719476736, got -1",
+        ),
+        (
+            "log.scrub_bytes_per_second = 8",
+            "p.toml:1: log.scrub_bytes_per_second: expected 0 or an integer from 65536 to 68719476736, got 8",
+        ),
+        (
             "log.checkpoint_bytes = 134217727",
             "p.toml:1: log.checkpoint_bytes: expected at least two segments, which are 134217728, got 134217727",
         ),
@@ -133,6 +141,10 @@ fn durations_have_bounds() {
     check_line(
         "[log]\nhistory = \"71h\"",
         "p.toml:2: log.history: expected a duration from 3days to 10years, such as \"10s\" or \"1h 30m\", got \"71h\"",
+    );
+    check_line(
+        "[log]\nscrub_interval = \"999ms\"",
+        "p.toml:2: log.scrub_interval: expected a duration from 1s to 1year, such as \"10s\" or \"1h 30m\", got \"999ms\"",
     );
     check_line(
         "[ledger]\nidempotency_window = \"59m 59s\"",

@@ -2,7 +2,7 @@
 
 mod crash;
 mod damage;
-mod fold;
+pub(crate) mod fold;
 mod golden;
 mod live;
 mod scrub;
@@ -41,7 +41,7 @@ fn posting(lsn: u64, life: u32, padding: usize) -> Posting {
     }
 }
 
-fn open(disk: &MemoryDisk) -> Result<DataSet, OpenError> {
+pub(crate) fn open(disk: &MemoryDisk) -> Result<DataSet, OpenError> {
     DataSet::open(Arc::new(disk.clone()), 1, SETTINGS, FOUNDING)
 }
 
