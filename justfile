@@ -22,14 +22,26 @@ bench *args:
     cargo build --release --workspace
     cargo run --release -p purser-bench -- macro {{ args }}
 
+# Load a running server and report: `just load --vus 100 --duration 10m --report report`.
+load *args:
+    cargo run --release -p loadtest -- run {{ args }}
+
 # Every interleaving of the mailbox's wake-ups.
 loom:
     RUSTFLAGS="--cfg purser_loom" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/loom" \
         cargo test -p purser-shards --release --lib loom
 
+# Random bytes against what reads bytes: head, chunks, json or connection.
+fuzz target seconds="60":
+    cargo run -p purser-fuzz -- {{ target }} --seconds {{ seconds }}
+
 # Many seeds of the simulation of shards, disks and crashes.
 sim seeds="10000":
     PURSER_SIM_SEEDS={{ seeds }} cargo test --release -p purser-shards --test simulation -- --nocapture
+
+# Many commands for the ledger, beside the model.
+model operations="1000000":
+    PURSER_MODEL_OPERATIONS={{ operations }} cargo test --release -p purser-shards --test wallet_model -- --nocapture
 
 # Format in place.
 fmt:

@@ -11,6 +11,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Flags, SHARDS_MAX, Source};
 use crate::offline::{BackupOptions, ExportOptions, InspectOptions, VerifyOptions};
+use crate::tune::{DiskOptions, TuneOptions};
 
 /// What the process was asked to do.
 #[derive(Debug)]
@@ -29,6 +30,10 @@ pub enum Invocation {
     Export(ExportOptions),
     /// `purser backup`.
     Backup(BackupOptions),
+    /// `purser tune`.
+    Tune(TuneOptions),
+    /// `purser tune disk`.
+    TuneDisk(DiskOptions),
 }
 
 /// Options of `purser serve`. Exactly one of `config` and `demo` is given.
@@ -93,7 +98,7 @@ enum Command {
     /// Run the server in the foreground
     ///
     /// SIGTERM and SIGINT drain: stop accepting, finish what is in flight, last batch to disk. A
-    /// second signal ends the process at once.
+    /// second signal ends the process at once. SIGHUP reads the configuration file again.
     #[command(after_help = "Examples:\n  \
         purser serve --demo\n  \
         purser serve --config /etc/purser/purser.toml --shards 4")]
@@ -129,6 +134,36 @@ enum Command {
         after_help = "Example: purser backup --data-dir /var/lib/purser --out /backup/monday"
     )]
     Backup(BackupOptions),
+    /// Check this machine's settings, and change them if asked to
+    ///
+    /// Prints each setting with what was found and what is recommended. The status is 0 when
+    /// nothing of severity MUST failed. What cannot be read here is said, and is no failure.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:\n  \
+        purser tune --config /etc/purser/purser.toml --verbose\n  \
+        sudo purser tune --config /etc/purser/purser.toml --apply --dry-run\n  \
+        purser tune disk --data-dir /var/lib/purser"
+    )]
+    Tune(TuneCommand),
+}
+
+#[derive(Debug, Args)]
+struct TuneCommand {
+    #[command(flatten)]
+    options: TuneOptions,
+    #[command(subcommand)]
+    part: Option<TunePart>,
+}
+
+#[derive(Debug, Subcommand)]
+enum TunePart {
+    /// Measure how long the disk takes to make a write durable
+    ///
+    /// Writes into a file without a name in the directory, for a few seconds, and says what it
+    /// means for the p95 of bookings. Measure before the server runs: both would slow each other.
+    #[command(after_help = "Example: purser tune disk --data-dir /var/lib/purser")]
+    Disk(DiskOptions),
 }
 
 #[derive(Debug, Subcommand)]
@@ -172,6 +207,10 @@ fn read(
         Command::Inspect(options) => Ok(Invocation::Inspect(options)),
         Command::Export(options) => Ok(Invocation::Export(options)),
         Command::Backup(options) => Ok(Invocation::Backup(options)),
+        Command::Tune(TuneCommand { options, part }) => Ok(match part {
+            None => Invocation::Tune(options),
+            Some(TunePart::Disk(options)) => Invocation::TuneDisk(options),
+        }),
     }
 }
 

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use glommio::LocalExecutorBuilder;
 
 use super::*;
+use crate::http::limits::REQUESTS_PER_TURN_MAX;
 use crate::http::{Answer, HttpMetrics, Limits, Rejection, Request, RequestHead, Seats};
 
 fn any_port() -> SocketAddr {
@@ -50,6 +51,14 @@ fn an_address_of_another_machine_is_an_error() {
     assert!(matches!(error, ListenError::Failed { .. }), "{error:?}");
 }
 
+/// With nothing in it, and nothing to change.
+fn door() -> Door {
+    Door {
+        settings: Rc::new(View::fixed(Settings::default())),
+        tls_metrics: Arc::default(),
+    }
+}
+
 /// Answers with the address of its client.
 struct Peer;
 
@@ -58,6 +67,10 @@ impl Service for Peer {
 
     fn check_head(&self, _: &RequestHead<'_>) -> Result<(), Rejection> {
         Ok(())
+    }
+
+    fn is_always_admitted(&self, _: &RequestHead<'_>) -> bool {
+        false
     }
 
     async fn call(&self, (): &mut (), request: Request<'_>, body: &mut Vec<u8>) -> Answer {
@@ -86,6 +99,10 @@ struct Server {
 
 /// One shard with an executor of its own.
 fn serve_one_shard(max_connections: usize) -> Server {
+    serve_one_shard_with(Seats::new(max_connections, 0))
+}
+
+fn serve_one_shard_with(seats: Seats) -> Server {
     let Bound { address, sockets } = bind_all(any_port(), 1).unwrap();
     let stop = Arc::new(AtomicBool::default());
     let metrics = Arc::new(HttpMetrics::default());
@@ -96,9 +113,8 @@ fn serve_one_shard(max_connections: usize) -> Server {
             .make()
             .unwrap();
         executor.run(async move {
-            let seats = Arc::new(Seats::new(max_connections));
-            let shared = HttpShared::new(Limits::default(), its_metrics, seats);
-            serve(sockets, Rc::new(Peer), shared, raised(its_stop))
+            let shared = HttpShared::new(Limits::default(), its_metrics, Arc::new(seats));
+            serve(sockets, Rc::new(Peer), shared, door(), raised(its_stop))
                 .await
                 .unwrap();
         });
@@ -174,12 +190,18 @@ fn who_waits_in_the_queue_of_a_draining_shard_is_answered() {
             .make()
             .unwrap();
         executor.run(async move {
-            let seats = Arc::new(Seats::new(100));
+            let seats = Arc::new(Seats::new(100, 0));
             let metrics = Arc::new(HttpMetrics::default());
             let shared = HttpShared::new(Limits::default(), metrics, seats);
-            serve(sockets, Rc::new(Peer), shared, std::future::ready(()))
-                .await
-                .unwrap();
+            serve(
+                sockets,
+                Rc::new(Peer),
+                shared,
+                door(),
+                std::future::ready(()),
+            )
+            .await
+            .unwrap();
         });
     });
     for mut client in waiting {
@@ -208,6 +230,79 @@ fn a_connection_beyond_the_seats_hears_503() {
     server.shard.join().unwrap();
 }
 
+#[test]
+fn a_connection_beyond_those_of_its_client_hears_503() {
+    let server = serve_one_shard_with(Seats::new(100, 1));
+    let mut first = connect(&server);
+    ask(&mut first, "127.0.0.1");
+    let mut second = connect(&server);
+    second.write_all(GET).unwrap();
+    let mut answer = String::new();
+    second.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("from this address"), "{answer}");
+    assert_eq!(server.metrics.connections_refused_client.get(), 1);
+    assert_eq!(server.metrics.connections_refused_full.get(), 0);
+    drop((first, second));
+    server.stop.store(true, Ordering::Release);
+    server.shard.join().unwrap();
+}
+
+/// Answering from a full buffer costs no wait, so one pipeline could keep the executor
+/// from ever looking at other sockets.
+#[test]
+fn a_greedy_pipeline_lets_the_executor_look_at_others_every_few_dozen_requests() {
+    const REQUESTS: usize = 5_000;
+    let Bound { address, sockets } = bind_all(any_port(), 1).unwrap();
+    let greedy = std::thread::spawn(move || {
+        let mut client = Client::connect(address).unwrap();
+        let mut sender = client.try_clone().unwrap();
+        let sending = std::thread::spawn(move || {
+            sender.write_all(&GET.repeat(REQUESTS)).unwrap();
+            sender.shutdown(std::net::Shutdown::Write).unwrap();
+        });
+        let mut answers = String::new();
+        client.read_to_string(&mut answers).unwrap();
+        sending.join().unwrap();
+        answers.matches("HTTP/1.1 200 ").count()
+    });
+    // With a preempt timer that never fires, as in production.
+    let executor = LocalExecutorBuilder::default()
+        .io_memory(64 << 10)
+        .preempt_timer(Duration::from_secs(60))
+        .make()
+        .unwrap();
+    let between_looks_max = executor.run(async move {
+        let metrics = Arc::new(HttpMetrics::default());
+        let seats = Arc::new(Seats::new(1, 0));
+        let shared = HttpShared::new(Limits::default(), Arc::clone(&metrics), seats);
+        let look = async move {
+            let (mut seen, mut between_max) = (0, 0);
+            while seen < REQUESTS as u64 {
+                // Over at every look for I/O that comes later than this.
+                sleep(Duration::from_micros(1)).await;
+                let now = metrics.requests.get();
+                between_max = between_max.max(now - seen);
+                seen = now;
+            }
+            between_max
+        };
+        let looking = glommio::spawn_local(look);
+        let mut between_max = 0;
+        let stop = async { between_max = looking.await };
+        serve(sockets, Rc::new(Peer), shared, door(), stop)
+            .await
+            .unwrap();
+        between_max
+    });
+    assert_eq!(greedy.join().unwrap(), REQUESTS);
+    // Two turns may pass between two looks of this one task, and no more.
+    assert!(
+        between_looks_max <= 2 * REQUESTS_PER_TURN_MAX as u64,
+        "{between_looks_max} requests between two looks"
+    );
+}
+
 /// Accepting costs no wait, so a flood of connections could keep the executor from ever
 /// looking at those that are open.
 #[test]
@@ -228,7 +323,7 @@ fn a_long_queue_lets_the_executor_look_at_open_connections() {
         let shared = HttpShared::new(
             Limits::default(),
             Arc::clone(&metrics),
-            Arc::new(Seats::new(CLIENTS)),
+            Arc::new(Seats::new(CLIENTS, 0)),
         );
         let first_look = glommio::spawn_local(async move {
             // Over before a quarter of them is accepted, and not before the first.
@@ -236,7 +331,7 @@ fn a_long_queue_lets_the_executor_look_at_open_connections() {
             metrics.connections_accepted.get()
         });
         let serving = async {
-            serve(sockets, Rc::new(Peer), shared, future::pending())
+            serve(sockets, Rc::new(Peer), shared, door(), future::pending())
                 .await
                 .unwrap();
             unreachable!("nobody stops it");

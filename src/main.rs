@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use purser::cli::{self, Invocation, ServeOptions};
 use purser::config::{self, Config, Flags, Source};
-use purser::{logging, offline, server};
+use purser::{logging, offline, server, tune};
 
 /// Heaps per thread: shards never contend for memory, and what one frees for another
 /// goes back without a lock.
@@ -25,6 +25,8 @@ fn main() -> ExitCode {
         Invocation::Inspect(options) => tool(|out| offline::inspect(&options, out)),
         Invocation::Export(options) => tool(|out| offline::export(&options, out)),
         Invocation::Backup(options) => tool(|out| offline::backup(&options, out)),
+        Invocation::Tune(options) => tool(|out| tune::tune(&options, out)),
+        Invocation::TuneDisk(options) => tool(|out| tune::disk(&options, out)),
     };
     done.unwrap_or_else(|error| {
         eprintln!("purser: {error:#}");
@@ -34,8 +36,8 @@ fn main() -> ExitCode {
 
 fn serve(options: &ServeOptions) -> anyhow::Result<ExitCode> {
     let config = options.load()?;
-    logging::init(config.log_level, config.log_format);
-    server::run(&config, options)
+    let log_level = logging::init(config.log_level, config.log_format);
+    server::run(&config, options, log_level)
 }
 
 fn config_check(

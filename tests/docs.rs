@@ -1,7 +1,7 @@
 //! The pages tell the truth: what they say to type works and answers what they show.
 //!
 //! Each page has a demo server of its own, in a fresh directory, as its reader has. Its
-//! `sh` blocks that call curl (on the page about the offline commands: those) run in the
+//! `sh` blocks that call curl (on the pages about other commands: those) run in the
 //! order of the page, with the two addresses of `--demo` replaced by those of the server.
 //! When a `json` or `text` block comes next, it is what the commands must print; `…` in it
 //! stands for what differs from run to run.
@@ -237,6 +237,11 @@ fn the_commands_of_the_offline_page_work() {
 }
 
 #[test]
+fn the_commands_of_the_tune_page_work() {
+    check_blocks("docs/tune.md", |text| text.starts_with("purser tune disk"));
+}
+
+#[test]
 fn the_admin_api_lists_every_metric_with_its_kind() {
     let page = read("docs/admin-api.md");
     let listed: BTreeSet<(&str, &str)> = page
@@ -264,7 +269,7 @@ fn the_admin_api_lists_every_metric_with_its_kind() {
 #[test]
 fn every_http_rule_names_tests_that_exist() {
     let mut sources = String::new();
-    for folder in ["src/http", "src", "tests"] {
+    for folder in ["src/http", "src", "src/wallet", "src/wallet/json", "tests"] {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|ending| ending == "rs") {

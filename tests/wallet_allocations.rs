@@ -1,18 +1,21 @@
-//! A balance request on a warm connection allocates nothing.
+//! A balance request on a warm connection allocates nothing, and a booking its command.
 //!
 //! Allocators are shared, or take locks, or page; the wallet's hot path needs none of
 //! it. This binary counts what its one thread allocates, so it holds this test only.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future::block_on;
 use purser::domain::{Credential, Domain, Domains, FundsPriority};
 use purser::http::{Answer, Method, Request, RequestHead, Service};
-use purser::wallet::{Parts, Session, WalletService};
-use shards::ledger::{Command, Facts, Funds, Outcome};
+use purser::live::View;
+use purser::settings::Settings;
+use purser::wallet::{Parts, Session, Times, WalletService};
+use shards::ledger::{Booked, Command, Facts, Funds, Outcome};
 use shards::types::{Amount, Balance, Currency, UnixMillis};
 use shards::{Submit, Unavailable};
 
@@ -50,8 +53,15 @@ static ALLOCATOR: Counting = Counting;
 struct Ledger(Funds);
 
 impl Submit for Ledger {
-    async fn submit(&self, _: Command) -> Result<Outcome, Unavailable> {
-        Ok(Outcome::Accepted(Facts::Funds(self.0)))
+    async fn submit(&self, command: Command) -> Result<Outcome, Unavailable> {
+        let funds = self.0;
+        Ok(Outcome::Accepted(match command {
+            Command::PlaceBet(_) => Facts::Booked(Booked {
+                funds,
+                split: funds.balance,
+            }),
+            _ => Facts::Funds(funds),
+        }))
     }
 }
 
@@ -61,12 +71,18 @@ fn service() -> WalletService<Ledger> {
         name: "acme".to_owned(),
         currency,
         credentials: vec![Credential::new("gw", "s3cret")],
+        signature_keys: Vec::new(),
         allow: vec!["198.51.100.0/24".parse().unwrap()],
         platform_keys: ["GW".to_owned()].into(),
         games: Default::default(),
         funds_priority: FundsPriority::CashFundsFirst,
         session_token_ttl: Duration::from_secs(60),
         single_use_tokens: false,
+    };
+    let settings = Settings {
+        domains: Arc::new([acme].into_iter().collect::<Domains>()),
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        ..Settings::default()
     };
     let cash = Amount::from_minor(9_000).unwrap();
     WalletService::new(Parts {
@@ -77,37 +93,54 @@ fn service() -> WalletService<Ledger> {
                 bonus: Amount::ZERO,
             },
         }),
-        domains: Arc::new([acme].into_iter().collect::<Domains>()),
-        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        settings: Rc::new(View::fixed(settings)),
         clock: Box::new(|| UnixMillis(0)),
         metrics: Arc::default(),
         draining: Arc::default(),
+        times: Times {
+            idempotency_window: Duration::from_hours(72),
+            clock_skew_max: Duration::from_mins(5),
+        },
+        mint: Arc::default(),
     })
 }
 
-/// How many allocations one balance request costs once the connection has sent one.
-fn allocations_of(account: &str) -> u64 {
+/// What every request of this test states.
+const COMMON: &str = r#""PlatformKey":"GW","Sequence":"8f14e45f-ceea-467f-a8d6-2b5a3c1d9e70","Timestamp":1795354145000,"GameID":11588"#;
+
+fn allocations_of_balance(account: &str) -> u64 {
+    let body = format!(r#"{{{COMMON},"OperatorAccountID":"{account}","Extra":{{"a":[1,2.5]}}}}"#);
+    allocations_of("/v1.0/balance", &body)
+}
+
+fn allocations_of_bet(transaction: &str) -> u64 {
+    let key = "8f14e45f-ceea-867f-a8d6-2b5a3c1d9e70";
+    let body = format!(
+        r#"{{{COMMON},"OperatorAccountID":"acme/p1","GameRoundID":"r-1","GameRoundTransactionID":"{transaction}","CurrencyCode":"GBP","Amount":10.5,"StartRound":true,"EndRound":false,"GatewaySessionToken":"{key}","JackpotContribution":0.0105}}"#
+    );
+    allocations_of("/v1.0/gameround/placebet", &body)
+}
+
+/// How many allocations one request costs once the connection has sent one.
+fn allocations_of(path: &str, body: &str) -> u64 {
     let service = service();
     let mut session = Session::default();
-    let body = format!(
-        r#"{{"PlatformKey":"GW","Sequence":"8f14e45f-ceea-467f-a8d6-2b5a3c1d9e70","Timestamp":1795354145000,"OperatorAccountID":"{account}","GameID":11588,"Extra":{{"a":[1,2.5]}}}}"#
-    )
-    .into_bytes();
     let mut out = Vec::with_capacity(1_024);
     let mut spent = 0;
     for _ in 0..3 {
-        let mut body = body.clone();
+        let mut body = body.as_bytes().to_vec();
         out.clear();
         let before = ALLOCATIONS.get();
         let request = Request {
             head: RequestHead {
                 method: Method::Post,
-                path: "/v1.0/balance",
+                path,
                 content_type: Some(b"application/json"),
                 content_encoded: false,
                 has_length: true,
             },
             authorization: Some(b"Basic Z3c6czNjcmV0"),
+            signature: None,
             forwarded_for: &[b"198.51.100.7, 10.0.0.2"],
             wants_server_timing: false,
             peer: "10.0.0.1".parse().unwrap(),
@@ -123,8 +156,18 @@ fn allocations_of(account: &str) -> u64 {
 
 #[test]
 fn a_balance_on_a_warm_connection_allocates_nothing() {
-    assert_eq!(allocations_of("acme/p1"), 0);
+    assert_eq!(allocations_of_balance("acme/p1"), 0);
     // 24 bytes are inside the id; a longer one owns one allocation.
-    assert_eq!(allocations_of("acme/a-player-of-24-byte"), 0);
-    assert_eq!(allocations_of("acme/a-player-of-25-bytes"), 1);
+    assert_eq!(allocations_of_balance("acme/a-player-of-24-byte"), 0);
+    assert_eq!(allocations_of_balance("acme/a-player-of-25-bytes"), 1);
+}
+
+#[test]
+fn a_bet_on_a_warm_connection_allocates_its_command() {
+    assert_eq!(allocations_of_bet("t-1"), 1);
+    // The id itself, once; its echo in the answer costs none.
+    assert_eq!(
+        allocations_of_bet("2b5a3c1d-9e70-467f-a8d6-8f14e45fceea"),
+        2
+    );
 }

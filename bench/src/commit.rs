@@ -228,6 +228,7 @@ impl Options {
                 log_bytes: u64::MAX,
                 history: Duration::ZERO,
             },
+            scrubs: None,
             flush_place: FlushPlace::Auto,
             pin_to_cpus: Vec::new(),
             ledger: LEDGER,

@@ -9,6 +9,7 @@ mod commit;
 mod floor;
 mod histogram;
 mod insert;
+mod memory;
 mod players;
 mod process;
 mod recovery;
@@ -71,6 +72,9 @@ enum Command {
     /// Fill the tables of accounts and transactions and show the longest insert.
     #[command(after_help = "Example:\n  purser-bench insert --accounts 1000000")]
     Insert(insert::Options),
+    /// Fill a shard with accounts, bets and rounds and show the memory that each takes.
+    #[command(after_help = "Example:\n  purser-bench memory")]
+    Memory(memory::Options),
 }
 
 fn main() -> ExitCode {
@@ -107,6 +111,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Commit(options) => commit::run(&options),
         Command::Recovery(options) => recovery::run(&options),
         Command::Insert(options) => insert::run(&options),
+        Command::Memory(options) => memory::run(&options),
     }
 }
 

@@ -3,14 +3,21 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use shards::ledger::{Command, LedgerSettings};
-use shards::types::{AccountId, Amount, CountryCode, Currency, TransactionId};
+use shards::ledger::{
+    Command, FundsOrder, LedgerSettings, PlaceBet, RoundBooking, StatedAmount, StatedSession,
+};
+use shards::routing::slot_of;
+use shards::types::{
+    AccountId, Amount, Balance, CountryCode, Currency, GameId, GameRoundId, SessionKey,
+    TransactionId, UnixMillis,
+};
 use shards::wal::Founding;
 
 /// The ledger's settings as the server has them unless configured.
 pub(crate) const LEDGER: LedgerSettings = LedgerSettings {
     idempotency_window: Duration::from_secs(72 * 3_600),
     digest_secret: [0x5EED, 0xFEED],
+    clock_skew_max: Duration::from_secs(300),
 };
 
 /// A data set of its own for each measurement, with the ledger's key.
@@ -28,11 +35,66 @@ fn account(number: u64) -> anyhow::Result<AccountId> {
     AccountId::parse(&format!("bench/player-{number}")).context("an account id")
 }
 
+/// The currency of everybody.
+fn currency() -> anyhow::Result<Currency> {
+    Currency::parse("EUR").context("a currency")
+}
+
+/// The session of a player: its slot and number.
+fn session(account: &AccountId, number: u64) -> SessionKey {
+    SessionKey::mint(slot_of(account), u128::from(number))
+}
+
+/// Creates a player with 10,000.00 and a session.
+pub(crate) fn import(number: u64) -> anyhow::Result<Command> {
+    let account = account(number)?;
+    Ok(Command::ImportAccount {
+        currency: currency()?,
+        country: CountryCode::parse("MT").context("a country")?,
+        balance: Balance {
+            cash: Amount::from_minor(1_000_000).context("an amount")?,
+            bonus: Amount::ZERO,
+        },
+        session: Some(session(&account, number)),
+        account,
+    })
+}
+
+/// A bet of 0.01, stated at a time, under an id that is used once.
+pub(crate) fn bet(
+    player: u64,
+    round: u64,
+    transaction: u64,
+    stated_at: UnixMillis,
+) -> anyhow::Result<Command> {
+    let account = account(player)?;
+    let id = format!("bet-{transaction}");
+    Ok(Command::PlaceBet(Box::new(PlaceBet {
+        round: RoundBooking {
+            transaction: TransactionId::parse(&id).context("a transaction id")?,
+            round: GameRoundId::parse(&format!("round-{round}")).context("a round id")?,
+            game: GameId::parse("game-1").context("a game id")?,
+            game_known: true,
+            stated_at,
+            currency: Some(currency()?),
+            amount: StatedAmount::Exact(Amount::from_minor(1).context("an amount")?),
+            session: StatedSession::Own(session(&account, player)),
+            end_round: false,
+            free_game_offer: None,
+            account,
+        },
+        start_round: true,
+        free_play: false,
+        funds_order: FundsOrder::CashFirst,
+        jackpot_contribution: None,
+    })))
+}
+
 /// Creates a player.
 pub(crate) fn open(number: u64) -> anyhow::Result<Command> {
     Ok(Command::OpenAccount {
         account: account(number)?,
-        currency: Currency::parse("EUR").context("a currency")?,
+        currency: currency()?,
         country: CountryCode::parse("MT").context("a country")?,
     })
 }
@@ -44,6 +106,13 @@ pub(crate) fn deposit(player: u64, transaction: u64) -> anyhow::Result<Command> 
         transaction: TransactionId::parse(&format!("deposit-{transaction}"))
             .context("a transaction id")?,
         amount: Amount::from_minor(100).context("an amount")?,
-        currency: Currency::parse("EUR").context("a currency")?,
+        currency: currency()?,
+    })
+}
+
+/// A read of a player's balance.
+pub(crate) fn read(number: u64) -> anyhow::Result<Command> {
+    Ok(Command::ReadBalance {
+        account: account(number)?,
     })
 }

@@ -32,11 +32,13 @@ fn settings(flush_place: FlushPlace) -> ClusterSettings {
         ledger: LedgerSettings {
             idempotency_window: Duration::from_secs(3_600),
             digest_secret: [1, 2],
+            clock_skew_max: Duration::from_secs(300),
         },
         checkpoints: CheckpointSettings {
             log_bytes: 2 * SEGMENT_BYTES_MIN,
             history: Duration::from_secs(3_600),
         },
+        scrubs: None,
     }
 }
 

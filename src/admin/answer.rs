@@ -3,7 +3,7 @@
 
 use axum::http::StatusCode;
 use shards::Unavailable;
-use shards::ledger::{AccountFacts, Facts, Funds, Outcome, RefusalReason, SessionFacts};
+use shards::ledger::{AccountFacts, Book, Facts, Funds, Outcome, RefusalReason, SessionFacts};
 
 use super::errors::AdminError;
 
@@ -55,6 +55,13 @@ impl Done {
         }
     }
 
+    pub(super) fn books(self) -> Result<Vec<Book>, AdminError> {
+        match self.facts {
+            Facts::Books(books) => Ok(books),
+            other => Err(unexpected("books", &other)),
+        }
+    }
+
     pub(super) fn session(self) -> Result<SessionFacts, AdminError> {
         match self.facts {
             Facts::Session(facts) => Ok(facts),
@@ -66,6 +73,11 @@ impl Done {
 /// No session of that key, whether it reads like a key or not.
 pub(super) fn session_not_found() -> AdminError {
     refused(RefusalReason::SessionNotFound)
+}
+
+/// The domain has no bonus funds, as its configuration says.
+pub(super) fn no_bonus_funds() -> AdminError {
+    refused(RefusalReason::NoBonusFunds)
 }
 
 fn refused(reason: RefusalReason) -> AdminError {
@@ -94,6 +106,16 @@ fn refused(reason: RefusalReason) -> AdminError {
             StatusCode::UNPROCESSABLE_ENTITY,
             "balance_overflow",
             "the funds would be larger than an account can hold",
+        ),
+        RefusalReason::InsufficientFunds => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "insufficient_funds",
+            "the amount is above the cash funds",
+        ),
+        RefusalReason::NoBonusFunds => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "no_bonus_funds",
+            "the domain has no bonus funds: its funds_priority is \"Unknown\"",
         ),
         // Reasons to refuse a platform's request: no command of ours meets them.
         other => {
@@ -177,6 +199,18 @@ mod tests {
                 refusal(RefusalReason::BalanceOverflow),
                 422,
                 "balance_overflow",
+                None,
+            ),
+            (
+                refusal(RefusalReason::InsufficientFunds),
+                422,
+                "insufficient_funds",
+                None,
+            ),
+            (
+                refusal(RefusalReason::NoBonusFunds),
+                422,
+                "no_bonus_funds",
                 None,
             ),
             (

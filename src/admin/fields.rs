@@ -10,13 +10,14 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use shards::ledger::AccountStatus;
 use shards::types::{
     AccountId, Amount, AmountError, CountryCode, Currency, TransactionId, UnixMillis,
 };
 
 use super::errors::AdminError;
 use super::server::App;
-use crate::domain::{Domain, Domains};
+use crate::domain::{Domain, Domains, FundsPriority};
 
 /// The largest body of a request about one account: some 300 bytes are needed, the rest
 /// is room for generous spacing and escapes.
@@ -84,6 +85,8 @@ pub(super) struct AccountPath {
     pub(super) account: AccountId,
     /// Of the domain.
     pub(super) currency: Currency,
+    /// Whether the domain has bonus funds.
+    pub(super) has_bonus_funds: bool,
 }
 
 impl FromRequestParts<App> for AccountPath {
@@ -94,7 +97,8 @@ impl FromRequestParts<App> for AccountPath {
         let Path((domain, player)) = Path::<(String, String)>::from_request_parts(parts, app)
             .await
             .map_err(|_| AdminError::invalid("the account id in the path is not UTF-8"))?;
-        let Some(found) = app.domains.get(&domain) else {
+        let domains = app.domains();
+        let Some(found) = domains.get(&domain) else {
             return Err(AdminError::new(
                 StatusCode::NOT_FOUND,
                 "domain_not_found",
@@ -105,6 +109,7 @@ impl FromRequestParts<App> for AccountPath {
         Ok(Self {
             account: account_id(Some(id))?,
             currency: found.currency,
+            has_bonus_funds: found.funds_priority != FundsPriority::Unknown,
         })
     }
 }
@@ -188,6 +193,53 @@ pub(super) fn funds(
     match optional_text(name, value)? {
         None => Ok(Amount::ZERO),
         Some(text) => money(name, &text, currency),
+    }
+}
+
+/// A limit that was stated: `None` removes it, zero allows no loss at all.
+pub(super) fn loss_limit(
+    name: &str,
+    value: Value,
+    currency: Currency,
+) -> Result<Option<Amount>, Invalid> {
+    match optional_text(name, Some(value))? {
+        None => Ok(None),
+        Some(text) => money(name, &text, currency).map(Some),
+    }
+}
+
+/// `SessionSeconds` that was stated: `None` removes it.
+pub(super) fn session_seconds(value: &Value) -> Result<Option<u32>, Invalid> {
+    let seconds = match value {
+        Value::Null => return Ok(None),
+        value => value.as_u64().and_then(|s| u32::try_from(s).ok()),
+    };
+    match seconds {
+        Some(seconds @ 1..) => Ok(Some(seconds)),
+        _ => Err(Invalid::member(
+            "SessionSeconds",
+            format_args!(
+                "expected a whole number of 1 to {} or null, got {}",
+                u32::MAX,
+                excerpt(&value.to_string())
+            ),
+        )),
+    }
+}
+
+/// `Status`.
+pub(super) fn status(value: Option<Value>) -> Result<AccountStatus, Invalid> {
+    const NAME: &str = "Status";
+    match text(NAME, value)?.as_str() {
+        "Active" => Ok(AccountStatus::Active),
+        "Suspended" => Ok(AccountStatus::Suspended),
+        other => Err(Invalid::member(
+            NAME,
+            format_args!(
+                "expected \"Active\" or \"Suspended\", got {:?}",
+                excerpt(other)
+            ),
+        )),
     }
 }
 

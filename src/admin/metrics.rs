@@ -194,6 +194,24 @@ const SHARD_NUMBERS: &[ShardNumber] = &[
         |shard| &shard.checkpoint.log_bytes,
     ),
     (
+        "purser_scrub_damaged_files",
+        Kind::Gauge,
+        "Stored files that were damaged when they were last read, and are still there.",
+        |shard| &shard.scrub.damaged_files,
+    ),
+    (
+        "purser_scrub_bytes_total",
+        Kind::Counter,
+        "Bytes of closed files read to look for damage.",
+        |shard| &shard.scrub.bytes,
+    ),
+    (
+        "purser_scrub_rounds_total",
+        Kind::Counter,
+        "How often all closed files were read to look for damage.",
+        |shard| &shard.scrub.rounds,
+    ),
+    (
         "purser_no_answer_total",
         Kind::Counter,
         "Commands of this shard's connections whose answer did not come in time.",
@@ -234,6 +252,12 @@ const SHARD_NUMBERS: &[ShardNumber] = &[
         Kind::Gauge,
         "Position up to which the shard's log is durable.",
         |shard| &shard.durable_lsn,
+    ),
+    (
+        "purser_money_imbalance_minor_units",
+        Kind::Gauge,
+        "What the books lack to zero, over all currencies; anything but 0 means that money was made or lost.",
+        |shard| &shard.money_imbalance,
     ),
     ("purser_accounts", Kind::Gauge, "Accounts.", |shard| {
         &shard.accounts

@@ -1,4 +1,4 @@
-//! The operator's API: accounts, sessions, import, metrics and health.
+//! The operator's API: accounts, money, sessions, import, trial balance, metrics and health.
 //!
 //! It runs on a thread and a port of its own (design.md section 6) and reaches the
 //! shards through the same mailboxes as everybody else: a stuck shard shows here, a
@@ -12,12 +12,14 @@
 mod accounts;
 mod answer;
 mod auth;
+mod books;
 mod errors;
 mod fields;
 mod health;
 mod import;
 mod listener;
 mod metrics;
+mod money;
 mod prometheus;
 mod routes;
 mod server;

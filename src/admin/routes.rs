@@ -9,7 +9,7 @@ use axum::routing::{get, post, put};
 
 use super::errors::AdminError;
 use super::server::App;
-use super::{accounts, auth, health, import, metrics, sessions};
+use super::{accounts, auth, books, health, import, metrics, money, sessions};
 
 /// All routes of operator.md section 4 that exist.
 pub(super) fn router(app: App) -> Router {
@@ -19,9 +19,22 @@ pub(super) fn router(app: App) -> Router {
             "/accounts/{domain}/{player}",
             put(accounts::open).get(accounts::read),
         )
+        .route("/accounts/{domain}/{player}/deposits", post(money::deposit))
         .route(
-            "/accounts/{domain}/{player}/deposits",
-            post(accounts::deposit),
+            "/accounts/{domain}/{player}/withdrawals",
+            post(money::withdraw),
+        )
+        .route(
+            "/accounts/{domain}/{player}/bonuses",
+            post(money::grant_bonus),
+        )
+        .route(
+            "/accounts/{domain}/{player}/limits",
+            put(accounts::set_limits),
+        )
+        .route(
+            "/accounts/{domain}/{player}/status",
+            put(accounts::set_status),
         )
         .route("/accounts/{domain}/{player}/sessions", post(sessions::open))
         .route(
@@ -29,6 +42,7 @@ pub(super) fn router(app: App) -> Router {
             get(sessions::read).delete(sessions::log_out),
         )
         .route("/import", post(import::import))
+        .route("/trial-balance", get(books::trial_balance))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(from_fn_with_state(app.clone(), auth::require_token));

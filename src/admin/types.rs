@@ -5,10 +5,10 @@
 //! because an operator's typo in `Amount` must not pass for a deposit of nothing.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
-use shards::ledger::{AccountFacts, AccountStatus, Funds, SessionFacts};
-use shards::types::UnixMillis;
+use shards::ledger::{AccountFacts, AccountStatus, Funds, Limits, SessionFacts};
+use shards::types::{Amount, Currency, UnixMillis};
 
 /// `PUT /accounts/{domain}/{player}`.
 #[derive(Deserialize)]
@@ -17,13 +17,39 @@ pub(super) struct OpenAccountRequest {
     pub(super) country_code: Option<Value>,
 }
 
-/// `POST …/deposits`.
+/// `POST …/deposits`, `…/withdrawals` and `…/bonuses`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-pub(super) struct DepositRequest {
+pub(super) struct MoneyRequest {
     #[serde(rename = "TransactionID")]
     pub(super) transaction_id: Option<Value>,
     pub(super) amount: Option<Value>,
+}
+
+/// `PUT …/limits`: what is left out stays, `null` removes.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct LimitsRequest {
+    #[serde(default, deserialize_with = "there")]
+    pub(super) loss_daily: Option<Value>,
+    #[serde(default, deserialize_with = "there")]
+    pub(super) loss_weekly: Option<Value>,
+    #[serde(default, deserialize_with = "there")]
+    pub(super) loss_monthly: Option<Value>,
+    #[serde(default, deserialize_with = "there")]
+    pub(super) session_seconds: Option<Value>,
+}
+
+/// Tells `null` from a member that was left out.
+fn there<'de, D: Deserializer<'de>>(member: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(member).map(Some)
+}
+
+/// `PUT …/status`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct StatusRequest {
+    pub(super) status: Option<Value>,
 }
 
 /// `POST …/sessions`.
@@ -63,13 +89,25 @@ pub(super) struct AccountBody {
 }
 
 /// The player limits of an account; `null` for what is not limited.
-#[derive(Default, Serialize)]
+#[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct LimitsBody {
     loss_daily: Option<String>,
     loss_weekly: Option<String>,
     loss_monthly: Option<String>,
-    session_seconds: Option<u64>,
+    session_seconds: Option<u32>,
+}
+
+impl LimitsBody {
+    fn of(limits: &Limits, currency: Currency) -> Self {
+        let money = |limit: Option<Amount>| limit.map(|amount| amount.to_major(currency));
+        Self {
+            loss_daily: money(limits.loss_daily),
+            loss_weekly: money(limits.loss_weekly),
+            loss_monthly: money(limits.loss_monthly),
+            session_seconds: limits.session_s,
+        }
+    }
 }
 
 impl From<&AccountFacts> for AccountBody {
@@ -85,8 +123,7 @@ impl From<&AccountFacts> for AccountBody {
                 AccountStatus::Active => "Active",
                 AccountStatus::Suspended => "Suspended",
             },
-            // The ledger knows no player limits, so no account has any.
-            limits: LimitsBody::default(),
+            limits: LimitsBody::of(&facts.limits, facts.funds.currency),
             created_at: rfc3339(facts.created_at),
             open_rounds: facts.open_rounds,
         }

@@ -3,7 +3,8 @@
 //! Text becomes a [`Config`] once, here; past this door every value is valid
 //! (operator.md section 2). The way in: `document` parses the text and lays the
 //! overrides over it, remembering where each value came from; `raw` gives the
-//! values their types; `value` and `validate` judge them; `print` writes them back.
+//! values their types; `value` and `validate` (for `[log]`, `validate_log`) judge them;
+//! `print` writes them back; `change` compares two of them, for a server that runs.
 //!
 //! Invariants:
 //! * Every error names the place (file and line, variable or flag) and the key.
@@ -18,18 +19,22 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::domain::Domains;
+use crate::tls::Tls;
 
+mod change;
 mod document;
 mod overrides;
 mod print;
 mod raw;
 mod text_file;
 mod validate;
+mod validate_log;
 mod value;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use change::other_currency;
 pub use document::ConfigError;
 pub use overrides::Flags;
 
@@ -106,7 +111,7 @@ pub enum LogFormat {
 }
 
 /// Addresses to listen on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Listen {
     /// Of the wallet API. Port 0: any free one.
     pub wallet: SocketAddr,
@@ -114,6 +119,22 @@ pub struct Listen {
     pub admin: SocketAddr,
     /// Shard `i` also listens on this port plus `i`; 0: it does not.
     pub shard_ports: u16,
+    /// TLS of the wallet API, shard ports included; none: plain HTTP.
+    pub tls: Option<ListenTls>,
+}
+
+/// TLS of the wallet API.
+#[derive(Clone, Debug)]
+pub struct ListenTls {
+    /// The file of the certificate chain.
+    pub certificate: PathBuf,
+    /// The file of its key.
+    pub key: PathBuf,
+    /// The file of the authorities whose clients are let in; none: clients need no
+    /// certificate.
+    pub client_ca: Option<PathBuf>,
+    /// What they held when the configuration was read.
+    pub identity: Tls,
 }
 
 impl Listen {
@@ -188,6 +209,10 @@ impl std::fmt::Debug for Secret {
 pub struct Limits {
     /// Open connections over all shards.
     pub max_connections: u32,
+    /// Of them for one peer address; 0: as many as there are.
+    pub max_connections_per_client: u32,
+    /// Requests of one shard that wait for their answers at a time.
+    pub max_in_flight: usize,
     /// From the first byte of a request head to its last.
     pub header_timeout: Duration,
     /// From the end of the head to the end of the body.
@@ -198,8 +223,12 @@ pub struct Limits {
     pub write_timeout: Duration,
     /// A request head.
     pub max_head_bytes: usize,
+    /// Field lines of a head.
+    pub max_headers: usize,
     /// A request body.
     pub max_body_bytes: usize,
+    /// What is read ahead for a client that sends requests before it has its answers.
+    pub max_pipelined_bytes: usize,
 }
 
 /// Rules of bookkeeping that are the operator's to set (protocol.md section 8).
@@ -223,6 +252,11 @@ pub struct LogSettings {
     pub checkpoint_bytes: u64,
     /// How long postings are kept that are in a checkpoint; at least the idempotency window.
     pub history: Duration,
+    /// How much of the closed files of all shards is read at most to look for damage; 0:
+    /// nothing is.
+    pub scrub_bytes_per_second: u64,
+    /// How long after such a round began the next one begins at the earliest.
+    pub scrub_interval: Duration,
 }
 
 impl LogSettings {
@@ -257,16 +291,21 @@ impl Default for Config {
                 wallet: SocketAddr::from(([0, 0, 0, 0], 9816)),
                 admin: SocketAddr::from(([127, 0, 0, 1], 9817)),
                 shard_ports: 0,
+                tls: None,
             },
             admin: Admin::default(),
             limits: Limits {
                 max_connections: 10_000,
+                max_connections_per_client: 0,
+                max_in_flight: 1_024,
                 header_timeout: Duration::from_secs(10),
                 body_timeout: Duration::from_secs(10),
                 idle_timeout: Duration::from_secs(75),
                 write_timeout: Duration::from_secs(10),
                 max_head_bytes: 16_384,
+                max_headers: 64,
                 max_body_bytes: 65_536,
+                max_pipelined_bytes: 16_384,
             },
             ledger: LedgerSettings {
                 idempotency_window: Duration::from_secs(72 * 60 * 60),
@@ -277,6 +316,8 @@ impl Default for Config {
                 segment_bytes: 64 << 20,
                 checkpoint_bytes: 1 << 30,
                 history: Duration::from_secs(72 * 60 * 60),
+                scrub_bytes_per_second: 8 << 20,
+                scrub_interval: Duration::from_secs(24 * 60 * 60),
             },
             domains: Domains::default(),
         }

@@ -30,21 +30,30 @@ const SCALAR_KEYS: &[(&str, Kind)] = &[
     ("listen.wallet", Kind::Text),
     ("listen.admin", Kind::Text),
     ("listen.shard_ports", Kind::Integer),
+    ("listen.tls.certificate", Kind::Text),
+    ("listen.tls.key", Kind::Text),
+    ("listen.tls.client_ca", Kind::Text),
     ("admin.token", Kind::Text),
     ("admin.token_file", Kind::Text),
     ("limits.max_connections", Kind::Integer),
+    ("limits.max_connections_per_client", Kind::Integer),
+    ("limits.max_in_flight", Kind::Integer),
     ("limits.header_timeout", Kind::Text),
     ("limits.body_timeout", Kind::Text),
     ("limits.idle_timeout", Kind::Text),
     ("limits.write_timeout", Kind::Text),
     ("limits.max_head_bytes", Kind::Integer),
+    ("limits.max_headers", Kind::Integer),
     ("limits.max_body_bytes", Kind::Integer),
+    ("limits.max_pipelined_bytes", Kind::Integer),
     ("ledger.idempotency_window", Kind::Text),
     ("ledger.max_clock_skew", Kind::Text),
     ("log.durability", Kind::Text),
     ("log.segment_bytes", Kind::Integer),
     ("log.checkpoint_bytes", Kind::Integer),
     ("log.history", Kind::Text),
+    ("log.scrub_bytes_per_second", Kind::Integer),
+    ("log.scrub_interval", Kind::Text),
 ];
 
 const PREFIX: &str = "PURSER_";
@@ -205,8 +214,10 @@ mod tests {
                 _ => keys.push(name.clone()),
             }
         }
-        // A printed configuration shows the token, never the file it came from.
+        // A printed configuration shows the token, never the file it came from, and the
+        // files of TLS where there are any.
         keys.push("admin.token_file".to_owned());
+        keys.extend(["certificate", "key", "client_ca"].map(|name| format!("listen.tls.{name}")));
         keys.sort();
         let mut known: Vec<&str> = SCALAR_KEYS.iter().map(|(key, _)| *key).collect();
         known.sort_unstable();

@@ -1,12 +1,17 @@
 //! Writes the effective configuration as TOML, every secret as `"hidden"`.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::validate::Word;
-use super::{Config, Pin};
-use crate::domain::{Credential, Domain};
+use super::{Config, ListenTls, Pin};
+use crate::domain::{Credential, Domain, SignatureKey};
 
 const HIDDEN: &str = "hidden";
+
+/// As long as a key must be, so that what is printed is a valid configuration.
+const HIDDEN_KEY: &str = "hidden hidden hidden hidden hidden";
 
 #[derive(Serialize)]
 struct Printed {
@@ -37,6 +42,16 @@ struct PrintedListen {
     wallet: String,
     admin: String,
     shard_ports: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<PrintedTls>,
+}
+
+#[derive(Serialize)]
+struct PrintedTls {
+    certificate: String,
+    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_ca: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -48,12 +63,16 @@ struct PrintedAdmin {
 #[derive(Serialize)]
 struct PrintedLimits {
     max_connections: u32,
+    max_connections_per_client: u32,
+    max_in_flight: usize,
     header_timeout: String,
     body_timeout: String,
     idle_timeout: String,
     write_timeout: String,
     max_head_bytes: usize,
+    max_headers: usize,
     max_body_bytes: usize,
+    max_pipelined_bytes: usize,
 }
 
 #[derive(Serialize)]
@@ -68,6 +87,8 @@ struct PrintedLog {
     segment_bytes: u64,
     checkpoint_bytes: u64,
     history: String,
+    scrub_bytes_per_second: u64,
+    scrub_interval: String,
 }
 
 #[derive(Serialize)]
@@ -81,6 +102,15 @@ struct PrintedDomain {
     session_token_ttl: String,
     single_use_tokens: bool,
     credentials: Vec<PrintedCredential>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    signature_keys: Vec<PrintedKey>,
+}
+
+#[derive(Serialize)]
+struct PrintedKey {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    key: &'static str,
 }
 
 #[derive(Serialize)]
@@ -120,18 +150,23 @@ fn printed(config: &Config) -> Printed {
             wallet: config.listen.wallet.to_string(),
             admin: config.listen.admin.to_string(),
             shard_ports: config.listen.shard_ports,
+            tls: config.listen.tls.as_ref().map(printed_tls),
         },
         admin: PrintedAdmin {
             token: config.admin.token.as_ref().map(|_| HIDDEN),
         },
         limits: PrintedLimits {
             max_connections: config.limits.max_connections,
+            max_connections_per_client: config.limits.max_connections_per_client,
+            max_in_flight: config.limits.max_in_flight,
             header_timeout: duration(config.limits.header_timeout),
             body_timeout: duration(config.limits.body_timeout),
             idle_timeout: duration(config.limits.idle_timeout),
             write_timeout: duration(config.limits.write_timeout),
             max_head_bytes: config.limits.max_head_bytes,
+            max_headers: config.limits.max_headers,
             max_body_bytes: config.limits.max_body_bytes,
+            max_pipelined_bytes: config.limits.max_pipelined_bytes,
         },
         ledger: PrintedLedger {
             idempotency_window: duration(config.ledger.idempotency_window),
@@ -142,8 +177,19 @@ fn printed(config: &Config) -> Printed {
             segment_bytes: config.log.segment_bytes,
             checkpoint_bytes: config.log.checkpoint_bytes,
             history: duration(config.log.history),
+            scrub_bytes_per_second: config.log.scrub_bytes_per_second,
+            scrub_interval: duration(config.log.scrub_interval),
         },
         domain,
+    }
+}
+
+fn printed_tls(tls: &ListenTls) -> PrintedTls {
+    let path = |path: &PathBuf| path.display().to_string();
+    PrintedTls {
+        certificate: path(&tls.certificate),
+        key: path(&tls.key),
+        client_ca: tls.client_ca.as_ref().map(path),
     }
 }
 
@@ -158,6 +204,14 @@ fn printed_domain(domain: &Domain) -> PrintedDomain {
         session_token_ttl: humantime::format_duration(domain.session_token_ttl).to_string(),
         single_use_tokens: domain.single_use_tokens,
         credentials: domain.credentials.iter().map(printed_credential).collect(),
+        signature_keys: domain.signature_keys.iter().map(printed_key).collect(),
+    }
+}
+
+fn printed_key(key: &SignatureKey) -> PrintedKey {
+    PrintedKey {
+        id: key.id().map(str::to_owned),
+        key: HIDDEN_KEY,
     }
 }
 

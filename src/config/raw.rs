@@ -63,6 +63,15 @@ pub(super) struct Listen {
     pub(super) wallet: Item<String>,
     pub(super) admin: Item<String>,
     pub(super) shard_ports: Item<i64>,
+    pub(super) tls: Item<Table<Tls>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) certificate: Item<String>,
+    pub(super) key: Item<String>,
+    pub(super) client_ca: Item<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -76,12 +85,16 @@ pub(super) struct Admin {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Limits {
     pub(super) max_connections: Item<i64>,
+    pub(super) max_connections_per_client: Item<i64>,
+    pub(super) max_in_flight: Item<i64>,
     pub(super) header_timeout: Item<String>,
     pub(super) body_timeout: Item<String>,
     pub(super) idle_timeout: Item<String>,
     pub(super) write_timeout: Item<String>,
     pub(super) max_head_bytes: Item<i64>,
+    pub(super) max_headers: Item<i64>,
     pub(super) max_body_bytes: Item<i64>,
+    pub(super) max_pipelined_bytes: Item<i64>,
 }
 
 #[derive(Default, Deserialize)]
@@ -98,6 +111,8 @@ pub(super) struct Log {
     pub(super) segment_bytes: Item<i64>,
     pub(super) checkpoint_bytes: Item<i64>,
     pub(super) history: Item<String>,
+    pub(super) scrub_bytes_per_second: Item<i64>,
+    pub(super) scrub_interval: Item<String>,
 }
 
 #[derive(Deserialize)]
@@ -106,6 +121,8 @@ pub(super) struct Domain {
     pub(super) name: Spanned<String>,
     pub(super) currency: Spanned<String>,
     pub(super) credentials: Spanned<Vec<Spanned<Table<Credential>>>>,
+    #[serde(default)]
+    pub(super) signature_keys: Vec<Spanned<Table<SignatureKey>>>,
     pub(super) allow: List<String>,
     pub(super) platform_keys: List<String>,
     pub(super) games: List<String>,
@@ -120,6 +137,14 @@ pub(super) struct Credential {
     pub(super) user: Spanned<String>,
     pub(super) password: Item<String>,
     pub(super) password_file: Item<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SignatureKey {
+    pub(super) id: Item<String>,
+    pub(super) key: Item<String>,
+    pub(super) key_file: Item<String>,
 }
 
 /// `pin`: a boolean or a word.

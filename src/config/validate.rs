@@ -1,12 +1,13 @@
 //! Judges a configuration: raw values in, a valid [`Config`] or the first error out.
 //!
 //! Rules come from operator.md section 2 and, for domains, from protocol.md
-//! sections 2 and 5. Each bound is a constant with its reason.
+//! sections 2 and 5. Each bound is a constant with its reason. `[log]` has a file of its own.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hashbrown::HashSet;
+use jiff::Timestamp;
 use shards::types::Currency;
 use toml::Spanned;
 
@@ -14,14 +15,30 @@ use super::document::Document;
 use super::raw::{self, Item};
 use super::value::{Judge, Result};
 use super::{
-    Admin, Config, Durability, LedgerSettings, Limits, Listen, LogFormat, LogLevel, LogSettings,
-    Pin, SHARDS_MAX, Secret,
+    Admin, Config, Durability, LedgerSettings, Limits, Listen, ListenTls, LogFormat, LogLevel, Pin,
+    SHARDS_MAX, Secret,
 };
-use crate::domain::{Credential, Domain, Domains, FundsPriority};
+use crate::domain::{Credential, Domain, Domains, FundsPriority, SignatureKey};
+use crate::http;
+use crate::http::limits::READ_BUFFER_BYTES;
+use crate::tls::{Part, Pem, Tls};
 
 /// A connection holds its buffers: a million of them is tens of gigabytes, and
 /// more than one address and port pair of a load balancer can open.
 const CONNECTIONS: RangeInclusive<i64> = 1..=1_000_000;
+
+/// 0 is no bound of its own; above that the same as for all of them.
+const CONNECTIONS_PER_CLIENT: RangeInclusive<i64> = 0..=1_000_000;
+
+/// What is in flight may have a reply slot, and a shard has so many.
+const IN_FLIGHT: RangeInclusive<i64> = 1..=http::Limits::IN_FLIGHT_MAX as i64;
+
+/// A proxy that adds its usual fields needs eight; the most is what the parser takes.
+const HEADERS: RangeInclusive<i64> = 8..=http::Limits::HEADERS_MAX as i64;
+
+/// Every connection starts with the lower one; above the upper one it is no longer the
+/// client's send buffer that holds what we do not get to.
+const PIPELINED_BYTES: RangeInclusive<i64> = READ_BUFFER_BYTES as i64..=1 << 20;
 
 /// Below this a browser's or a load balancer's ordinary head is refused; above,
 /// a head is no head.
@@ -31,29 +48,19 @@ const HEAD_BYTES: RangeInclusive<i64> = 256..=1 << 20;
 /// upper bound keeps `max_connections` bodies from filling the machine.
 const BODY_BYTES: RangeInclusive<i64> = 256..=16 << 20;
 
-/// At least 16 blocks, so that a segment holds several batches; at most 4 GiB,
-/// since one segment is what the compactor folds at a time.
-const SEGMENT_BYTES: RangeInclusive<i64> = 64 << 10..=4 << 30;
-
-/// At least two of the smallest segments, so that a fold is worth a checkpoint; at most
-/// what a start reads in a quarter of an hour.
-const CHECKPOINT_BYTES: RangeInclusive<i64> = 128 << 10..=1 << 40;
-
-/// Ten years, as long as any law that we know of asks records to be kept.
-const HISTORY_MAX: Duration = Duration::from_secs(10 * 31_557_600);
-
 /// Timers tick in milliseconds; a wait of more than a day is no timeout.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=DAY;
 
 /// operator.md: at least an hour. The memory of a year of bookings is beyond
 /// any machine; the year is that of humantime.
-const IDEMPOTENCY_WINDOW: RangeInclusive<Duration> = HOUR..=Duration::from_secs(31_557_600);
+const IDEMPOTENCY_WINDOW: RangeInclusive<Duration> = HOUR..=YEAR;
 
 /// A clock that is an hour off is a fault to mend, not a skew to allow.
 const CLOCK_SKEW: RangeInclusive<Duration> = Duration::ZERO..=HOUR;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const YEAR: Duration = Duration::from_secs(31_557_600);
 
 /// `OperatorAccountID` has at most 50 UTF-16 code units: the domain, a `/`, and
 /// a player of at least one.
@@ -63,6 +70,10 @@ const PLATFORM_KEY_UNITS: RangeInclusive<usize> = 1..=4;
 /// protocol.md section 2, `GameID`.
 const GAME_UNITS: RangeInclusive<usize> = 1..=50;
 
+/// RFC 2104 section 3: a key shorter than the hash weakens it. "Characters" to who reads
+/// the error, since all but the oddest keys are ASCII.
+const SIGNATURE_KEY_BYTES_MIN: usize = 32;
+
 const LEVELS: &[(&str, LogLevel)] = &[
     ("error", LogLevel::Error),
     ("warn", LogLevel::Warn),
@@ -71,7 +82,8 @@ const LEVELS: &[(&str, LogLevel)] = &[
     ("trace", LogLevel::Trace),
 ];
 const FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
-const DURABILITIES: &[(&str, Durability)] = &[("fsync", Durability::Fsync), ("os", Durability::Os)];
+pub(super) const DURABILITIES: &[(&str, Durability)] =
+    &[("fsync", Durability::Fsync), ("os", Durability::Os)];
 const PRIORITIES: &[(&str, FundsPriority)] = &[
     ("CashFundsFirst", FundsPriority::CashFundsFirst),
     ("BonusFundsFirst", FundsPriority::BonusFundsFirst),
@@ -141,6 +153,7 @@ pub(super) fn config(document: &Document<'_>, raw: raw::Root) -> Result<Config> 
                 &(0..=i64::from(u16::MAX)),
                 default.listen.shard_ports,
             )?,
+            tls: judge.tls(raw.listen.0.tls)?,
         },
         admin: judge.admin(raw.admin.0)?,
         limits: judge.limits(raw.limits.0, default.limits)?,
@@ -162,49 +175,6 @@ pub(super) fn config(document: &Document<'_>, raw: raw::Root) -> Result<Config> 
 }
 
 impl Judge<'_> {
-    fn log(
-        &self,
-        raw: raw::Log,
-        default: LogSettings,
-        idempotency_window: Duration,
-    ) -> Result<LogSettings> {
-        let segment_bytes = self.segment_bytes(raw.segment_bytes, default.segment_bytes)?;
-        let checkpoint_bytes = self.integer(
-            raw.checkpoint_bytes.as_ref(),
-            &CHECKPOINT_BYTES,
-            default.checkpoint_bytes.max(2 * segment_bytes),
-        )?;
-        if checkpoint_bytes < 2 * segment_bytes {
-            let problem = format!(
-                "expected at least two segments, which are {}, got {checkpoint_bytes}",
-                2 * segment_bytes
-            );
-            return Err(self.wrong(
-                raw.checkpoint_bytes.as_ref(),
-                "log.checkpoint_bytes",
-                problem,
-            ));
-        }
-        // What the admin API shows and what a repeat is judged by must not part.
-        let history = idempotency_window..=HISTORY_MAX;
-        Ok(LogSettings {
-            durability: self.word(raw.durability, DURABILITIES, default.durability)?,
-            segment_bytes,
-            checkpoint_bytes,
-            history: self.duration(raw.history, &history, idempotency_window)?,
-        })
-    }
-
-    fn segment_bytes(&self, item: Item<i64>, default: u64) -> Result<u64> {
-        let bytes = self.integer(item.as_ref(), &SEGMENT_BYTES, default)?;
-        if let Some(item) = item.filter(|_| bytes % LogSettings::BLOCK_BYTES != 0) {
-            let block = LogSettings::BLOCK_BYTES;
-            let problem = format!("expected a multiple of {block}, got {bytes}");
-            return Err(self.error(&item.span(), problem));
-        }
-        Ok(bytes)
-    }
-
     fn pin(&self, item: Item<raw::Pin>, default: Pin) -> Result<Pin> {
         let Some(item) = item else { return Ok(default) };
         match item.get_ref() {
@@ -234,6 +204,43 @@ impl Judge<'_> {
         Ok(())
     }
 
+    /// Reads the files too: what they hold is as much a part of the configuration.
+    fn tls(&self, raw: Item<raw::Table<raw::Tls>>) -> Result<Option<ListenTls>> {
+        let Some(raw) = raw else { return Ok(None) };
+        let span = raw.span();
+        let raw::Table(raw) = raw.into_inner();
+        let required = |item: Item<String>, name: &str| {
+            item.ok_or_else(|| self.error(&span, format!("{name} is missing")))
+        };
+        let certificate = required(raw.certificate, "certificate")?;
+        let key = required(raw.key, "key")?;
+        let client_ca = raw.client_ca;
+        let authorities = client_ca
+            .as_ref()
+            .map(|file| self.pem_in(file))
+            .transpose()?;
+        let pem = Pem {
+            certificate: &self.pem_in(&certificate)?,
+            key: &self.pem_in(&key)?,
+            client_ca: authorities.as_deref(),
+        };
+        let identity = Tls::new(&pem, Timestamp::now()).map_err(|error| {
+            let file = match (error.part, &client_ca) {
+                (Part::Key, _) => &key,
+                (Part::ClientCa, Some(client_ca)) => client_ca,
+                (Part::Certificate | Part::ClientCa, _) => &certificate,
+            };
+            let problem = format!("{}: {}", file.get_ref(), error.problem);
+            self.error(&file.span(), problem)
+        })?;
+        Ok(Some(ListenTls {
+            certificate: certificate.into_inner().into(),
+            key: key.into_inner().into(),
+            client_ca: client_ca.map(|file| file.into_inner().into()),
+            identity,
+        }))
+    }
+
     fn admin(&self, raw: raw::Admin) -> Result<Admin> {
         let secret = match (raw.token, raw.token_file) {
             (None, None) => return Ok(Admin::default()),
@@ -261,6 +268,16 @@ impl Judge<'_> {
                 &CONNECTIONS,
                 default.max_connections,
             )?,
+            max_connections_per_client: self.integer(
+                raw.max_connections_per_client.as_ref(),
+                &CONNECTIONS_PER_CLIENT,
+                default.max_connections_per_client,
+            )?,
+            max_in_flight: self.integer(
+                raw.max_in_flight.as_ref(),
+                &IN_FLIGHT,
+                default.max_in_flight,
+            )?,
             header_timeout: self.duration(raw.header_timeout, &TIMEOUT, default.header_timeout)?,
             body_timeout: self.duration(raw.body_timeout, &TIMEOUT, default.body_timeout)?,
             idle_timeout: self.duration(raw.idle_timeout, &TIMEOUT, default.idle_timeout)?,
@@ -270,10 +287,16 @@ impl Judge<'_> {
                 &HEAD_BYTES,
                 default.max_head_bytes,
             )?,
+            max_headers: self.integer(raw.max_headers.as_ref(), &HEADERS, default.max_headers)?,
             max_body_bytes: self.integer(
                 raw.max_body_bytes.as_ref(),
                 &BODY_BYTES,
                 default.max_body_bytes,
+            )?,
+            max_pipelined_bytes: self.integer(
+                raw.max_pipelined_bytes.as_ref(),
+                &PIPELINED_BYTES,
+                default.max_pipelined_bytes,
             )?,
         })
     }
@@ -320,6 +343,7 @@ impl Judge<'_> {
             name: raw.name.into_inner(),
             currency,
             credentials: self.credentials(raw.credentials)?,
+            signature_keys: self.signature_keys(raw.signature_keys)?,
             allow: self.networks(raw.allow, Vec::new())?,
             platform_keys: self.texts(raw.platform_keys, &PLATFORM_KEY_UNITS)?,
             games: self.texts(raw.games, &GAME_UNITS)?,
@@ -352,6 +376,26 @@ impl Judge<'_> {
             .collect()
     }
 
+    fn signature_keys(
+        &self,
+        raw: Vec<Spanned<raw::Table<raw::SignatureKey>>>,
+    ) -> Result<Vec<SignatureKey>> {
+        raw.into_iter().map(|one| self.signature_key(one)).collect()
+    }
+
+    fn signature_key(&self, raw: Spanned<raw::Table<raw::SignatureKey>>) -> Result<SignatureKey> {
+        let span = raw.span();
+        let raw::Table(raw) = raw.into_inner();
+        let key = self.secret(&span, "key", raw.key, raw.key_file)?;
+        let (text, least) = (key.get_ref(), SIGNATURE_KEY_BYTES_MIN);
+        if text.len() < least || text.contains(char::is_control) {
+            let problem =
+                format!("must have at least {least} characters and hold no control character");
+            return Err(self.error(&key.span(), problem));
+        }
+        Ok(SignatureKey::new(raw.id.map(Spanned::into_inner), text))
+    }
+
     fn credential(&self, raw: Spanned<raw::Table<raw::Credential>>) -> Result<Credential> {
         let span = raw.span();
         let raw::Table(raw) = raw.into_inner();
@@ -362,14 +406,7 @@ impl Judge<'_> {
                 format!("must not be empty and hold no ':' and no control character, got {user:?}");
             return Err(self.error(&raw.user.span(), problem));
         }
-        let password = match (raw.password, raw.password_file) {
-            (Some(password), None) => password,
-            (None, Some(file)) => self.secret_in(&file)?,
-            (None, None) => return Err(self.error(&span, "password or password_file is missing")),
-            (Some(_), Some(file)) => {
-                return Err(self.error(&file.span(), "password is set too; keep one of the two"));
-            }
-        };
+        let password = self.secret(&span, "password", raw.password, raw.password_file)?;
         if password.get_ref().is_empty() || password.get_ref().contains(char::is_control) {
             let problem = "must not be empty and hold no control character";
             return Err(self.error(&password.span(), problem));

@@ -2,7 +2,9 @@
 //!
 //! Requests are answered in the order in which they came, and the answers to all that
 //! one read brought leave in one write. A wake with one request costs one read and one
-//! write; nothing is allocated once the buffers have their size.
+//! write; nothing is allocated once the buffers have their size. A connection that
+//! always has another request gives way after a few dozen; one whose shard has too many
+//! in flight already is told so before its body is looked at.
 //!
 //! What ends a connection (RFC 9112 section 9): the client closes or asks to close, the
 //! framing is in doubt, a wait lasts too long, or the shard drains. Whatever was
@@ -14,21 +16,23 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
-use futures_lite::{AsyncRead, AsyncWrite, future};
+use futures_lite::{AsyncRead, AsyncWrite};
 
 use super::body::{BodyReader, BodyState};
 use super::encode::{self, AnswerHead, Connection as ConnectionField};
 use super::fields::{Framing, Head};
-use super::limits::{FORWARDED_FOR_MAX, OUTPUT_BYTES_FLUSH, REQUESTS_PER_TURN_MAX};
+use super::limits::{
+    FORWARDED_FOR_MAX, OUTPUT_BYTES_FLUSH, REQUESTS_PER_TURN_MAX, WAITED_REQUEST_WEIGHT,
+};
 use super::parse::{HeadParser, Parsed, Version};
 use super::remembered::Remembered;
 use super::shared::HttpShared;
-use super::wire::{Fill, Wire};
-use super::{Answer, Method, Rejection, Request, Service};
+use super::wire::{Broken, Fill, Wire};
+use super::{Answer, Full, Method, Rejection, Request, Service, Socket};
 
 /// Serves one connection until it ends. Not to be dropped before: a request may have
 /// booked what only its answer says.
-pub async fn serve_connection<S: Service, IO: AsyncRead + AsyncWrite + Unpin>(
+pub async fn serve_connection<S: Service, IO: Socket>(
     io: IO,
     peer: IpAddr,
     service: &S,
@@ -44,6 +48,8 @@ pub async fn serve_connection<S: Service, IO: AsyncRead + AsyncWrite + Unpin>(
         remembered: Remembered::default(),
         is_fresh: true,
         turn: 0,
+        weight: 1,
+        refusals: 0,
         answered_draining: 0,
     };
     loop {
@@ -58,19 +64,29 @@ pub async fn serve_connection<S: Service, IO: AsyncRead + AsyncWrite + Unpin>(
 /// Answers a connection 503 for want of a seat, whatever it asks.
 pub async fn refuse_connection<S: Service, IO: AsyncRead + AsyncWrite + Unpin>(
     io: IO,
+    full: Full,
     service: &S,
     shared: &Rc<HttpShared>,
 ) {
-    let rejection = Rejection {
-        retry_after: Some(1),
-        ..Rejection::closing(503, "Too many connections are open")
-    };
+    let rejection = overloaded(match full {
+        Full::Server => "Too many connections are open",
+        Full::Client => "Too many connections from this address are open",
+    });
     let mut body = Vec::new();
     service.write_rejection(&rejection, &mut body);
     let head = AnswerHead::of(&rejection, ConnectionField::Close, false);
     let mut wire = Wire::new(io, shared);
     encode::answer(&mut wire.output.bytes, &head, &shared.common, &body);
     wire.linger().await;
+}
+
+/// 503 for want of room: it comes back in milliseconds, and 1 s is the least that
+/// `Retry-After` can say.
+fn overloaded(description: &'static str) -> Rejection {
+    Rejection {
+        retry_after: Some(1),
+        ..Rejection::closing(503, description)
+    }
 }
 
 /// What follows a request.
@@ -95,20 +111,25 @@ struct Connection<'s, S: Service, IO> {
     remembered: Remembered,
     /// Whether no request has come yet.
     is_fresh: bool,
-    /// Requests since the task last gave way.
+    /// Requests since the executor last looked for I/O, as far as this task knows, by
+    /// their weight.
     turn: usize,
+    /// Of the request at hand.
+    weight: usize,
+    /// Answers that asked the client to come later, since the connection last rested.
+    refusals: u32,
     /// Requests since the shard began to drain.
     answered_draining: usize,
 }
 
-impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
+impl<S: Service, IO: Socket> Connection<'_, S, IO> {
     async fn serve_request(&mut self) -> Next {
         let head = match self.read_head().await {
             Ok(head) => head,
             Err(next) => return next,
         };
         self.is_fresh = false;
-        let mut body = match BodyReader::new(head.framing, &self.shared.limits) {
+        let mut body = match BodyReader::new(head.framing, &self.shared.limits()) {
             Ok(body) => body,
             Err(rejection) => {
                 return self.reject(&rejection, ConnectionField::Close, is_head(&head));
@@ -133,7 +154,7 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
 
     /// Waits for the head of the next request.
     async fn read_head(&mut self) -> Result<Head, Next> {
-        let limits = &self.shared.limits;
+        let limits = self.shared.limits();
         let mut parser = HeadParser::default();
         // A new connection that says nothing gets as long as one that says half a head.
         let idle_timeout = if self.is_fresh {
@@ -149,7 +170,7 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
                 if !has_begun && let Some(head) = self.remembered.find(bytes) {
                     return Ok(head);
                 }
-                match parser.parse(bytes, limits) {
+                match parser.parse(bytes, &limits) {
                     Parsed::Head(head) => {
                         self.remembered.keep(bytes, &head);
                         return Ok(head);
@@ -164,6 +185,9 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
                     has_begun = true;
                     deadline = self.shared.deadline(limits.header_timeout);
                 }
+            }
+            if self.refusals > 0 && self.rest().await.is_err() {
+                return Err(Next::Close);
             }
             let rejection = match self.wire.fill(deadline, !has_begun).await {
                 Fill::Bytes(_) => continue,
@@ -277,7 +301,7 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
                 self.wire.output.bytes.extend_from_slice(encode::CONTINUE);
             }
             let deadline = *deadline
-                .get_or_insert_with(|| self.shared.deadline(self.shared.limits.body_timeout));
+                .get_or_insert_with(|| self.shared.deadline(self.shared.limits().body_timeout));
             match self.wire.fill(deadline, false).await {
                 Fill::Bytes(_) => {}
                 Fill::Broken => return Err(BodyFailed::Broken),
@@ -294,12 +318,24 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
         }
     }
 
-    /// Has the service answer a complete request.
+    /// Has the service answer a complete request, if there is room for it.
     async fn answer(&mut self, head: &Head, body_len: usize, body_consumed: usize) -> Next {
-        self.shared.metrics.requests.add(1);
+        let shared = self.shared;
+        let consumed = head.len + body_consumed;
+        if shared.admission.is_full() && !self.is_always_admitted(head) {
+            shared.metrics.requests_refused_full.add(1);
+            self.refusals += 1;
+            let field = self.connection_field(head, Some(consumed));
+            self.wire.input.consume(consumed);
+            let rejection = overloaded("Too many requests are in flight; nothing was done");
+            return self.reject(&rejection, field, is_head(head));
+        }
+        shared.metrics.requests.add(1);
+        let in_flight = shared.admission.begin();
         let started = head.wants_server_timing.then(Instant::now);
         let answer = self.call(head, body_len).await;
-        let consumed = head.len + body_consumed;
+        drop(in_flight);
+        self.refusals += u32::from(answer.retry_after.is_some());
         let answer_head = AnswerHead {
             status: answer.status,
             retry_after: answer.retry_after,
@@ -312,15 +348,28 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
         self.push_answer(&answer_head)
     }
 
+    /// Leaves what the client sends next in the socket for a while; what it was told so
+    /// far goes out first.
+    async fn rest(&mut self) -> Result<(), Broken> {
+        self.wire.flush().await?;
+        let refusals = std::mem::take(&mut self.refusals);
+        let time = self.shared.admission.rest(refusals);
+        self.wire.io.rest(time).await;
+        self.wire.has_waited = true;
+        Ok(())
+    }
+
+    fn is_always_admitted(&self, head: &Head) -> bool {
+        head.request_head(self.wire.input.bytes())
+            .is_some_and(|head| self.service.is_always_admitted(&head))
+    }
+
     /// Calls the service. While it is not ready, answers to earlier requests go out.
     async fn call(&mut self, head: &Head, body_len: usize) -> Answer {
         let Wire {
-            io,
-            input,
-            output,
-            has_waited,
-            ..
+            io, input, output, ..
         } = &mut self.wire;
+        let weight = &mut self.weight;
         let (head_bytes, rest) = input.bytes_mut().split_at_mut(head.len);
         let head_bytes = &*head_bytes;
         let mut lines = [&[][..]; FORWARDED_FOR_MAX];
@@ -329,6 +378,7 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
                 .request_head(head_bytes)
                 .expect("an unknown method was refused"),
             authorization: head.authorization(head_bytes),
+            signature: head.signature(head_bytes),
             forwarded_for: head.forwarded_for(head_bytes, &mut lines),
             wants_server_timing: head.wants_server_timing,
             peer: self.peer,
@@ -342,7 +392,7 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
         poll_fn(|cx| {
             let answer = call.as_mut().poll(cx);
             if answer.is_pending() {
-                *has_waited = true;
+                *weight = WAITED_REQUEST_WEIGHT;
                 if !output.is_empty() {
                     // A failure shows again when this answer is sent: the call goes on,
                     // for what it books stands whether or not anybody hears of it.
@@ -377,10 +427,11 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
 
     /// Between two requests: sends what has piled up, and lets others run after a while.
     async fn give_way(&mut self) -> Next {
+        let weight = std::mem::replace(&mut self.weight, 1);
         self.turn = if std::mem::take(&mut self.wire.has_waited) {
-            0
+            weight
         } else {
-            self.turn + 1
+            self.turn + weight
         };
         let turn_is_over = self.turn >= REQUESTS_PER_TURN_MAX;
         let has_piled_up = self.wire.output.bytes.len() >= OUTPUT_BYTES_FLUSH;
@@ -389,7 +440,7 @@ impl<S: Service, IO: AsyncRead + AsyncWrite + Unpin> Connection<'_, S, IO> {
         }
         if turn_is_over {
             self.turn = 0;
-            future::yield_now().await;
+            self.wire.io.give_way().await;
         }
         Next::Request
     }
@@ -409,6 +460,9 @@ fn is_head(head: &Head) -> bool {
 #[cfg(test)]
 #[path = "connection_body_tests.rs"]
 mod body_tests;
+#[cfg(test)]
+#[path = "connection_property_tests.rs"]
+mod property_tests;
 #[cfg(test)]
 #[path = "connection_tests.rs"]
 mod tests;

@@ -80,11 +80,112 @@ fn many_answers_leave_before_they_pile_up() {
 
 #[test]
 fn a_client_that_never_stops_gives_way() {
+    let check = |request: &str, turns: std::ops::RangeInclusive<usize>| {
+        let mut client = Client::connect();
+        client.open_gate();
+        client.send(request.repeat(640));
+        assert_eq!(client.answers().len(), 640);
+        let gave_way = client.line.borrow().gave_way;
+        assert!(turns.contains(&gave_way), "{request}: {gave_way} turns");
+    };
+    check(GET, 9..=10);
+    check(&post("/missing", "x"), 9..=10);
+    // Whoever waits for each answer has the shard work for him meanwhile.
+    check(&post("/yielding", ""), 79..=80);
+}
+
+#[test]
+fn a_client_that_waits_for_its_answers_need_not_give_way() {
     let mut client = Client::connect();
-    let polls = client.polls;
-    client.send(GET.repeat(640));
+    for _ in 0..640 {
+        client.send(GET);
+    }
     assert_eq!(client.answers().len(), 640);
-    assert!(client.polls - polls >= 10, "{} turns", client.polls - polls);
+    assert_eq!(client.line.borrow().gave_way, 0);
+}
+
+#[test]
+fn a_request_too_many_hears_503_before_its_body_is_looked_at() {
+    let shared = shared(Limits {
+        max_in_flight: 2,
+        ..Limits::default()
+    });
+    let mut waiting: Vec<Client> = (0..2).map(|_| Client::connect_to(&shared)).collect();
+    for client in &mut waiting {
+        client.send(post("/later", ""));
+    }
+    assert_eq!(shared.metrics.requests_in_flight.get(), 2);
+
+    let refused = "503 - Too many requests are in flight; nothing was done";
+    let mut client = Client::connect_to(&shared);
+    client.send(format!("{}{GET}", post("/a", "never seen")));
+    let text = client.received();
+    assert_eq!(text.matches("\r\nRetry-After: 1\r\n").count(), 2, "{text}");
+    client.send(post_with("/a", "Connection: close\r\n", "x"));
+    assert_eq!(client.answers(), [refused.replace('-', "close")]);
+    // A slow body waits for its client, not for us: it takes no place and needs none.
+    let mut slow = Client::connect_to(&shared);
+    slow.send(head_of("/a", "Content-Length: 2\r\n") + "x");
+    assert_eq!(shared.metrics.requests_in_flight.get(), 2);
+    // What asks how the server is hears it.
+    let mut probe = Client::connect_to(&shared);
+    probe.send(GET.replace("/g", "/health"));
+    assert_eq!(probe.answers(), ["200 - 1 Get /health "]);
+    assert_eq!(shared.metrics.requests_refused_full.get(), 3);
+    assert_eq!(shared.metrics.requests.get(), 3);
+
+    waiting[0].open_gate();
+    assert_eq!(waiting[0].answers(), ["200 - 1 Post /later "]);
+    slow.send("y");
+    assert_eq!(slow.answers(), ["200 - 1 Post /a xy"]);
+    waiting[1].open_gate();
+    assert_eq!(shared.metrics.requests_in_flight.get(), 0);
+}
+
+#[test]
+fn whoever_is_refused_rests_before_he_is_read_again() {
+    let shared = shared(Limits {
+        max_in_flight: 1,
+        ..Limits::default()
+    });
+    let mut waiting = Client::connect_to(&shared);
+    waiting.send(post("/later", ""));
+    let mut client = Client::connect_to(&shared);
+    // Two connections are open: each refusal is twice 500 µs.
+    client.send(GET);
+    let one = client.received().len();
+    client.send(GET.repeat(3));
+    let three = client.received().len();
+    let rests = std::mem::take(&mut client.line.borrow_mut().rests);
+    // What was read is refused at once; the rest comes behind it, with all answers out.
+    let ms = Duration::from_millis;
+    assert_eq!(rests, [(ms(1), one), (ms(3), three)]);
+    client.send(GET.repeat(10_000));
+    client.received();
+    let longest = client
+        .line
+        .borrow()
+        .rests
+        .iter()
+        .map(|(time, _)| *time)
+        .max();
+    assert!(longest.unwrap() <= ms(500));
+
+    waiting.open_gate();
+    client.line.borrow_mut().rests.clear();
+    client.send(GET);
+    assert_eq!(client.answers(), ["200 - 1 Get /g "]);
+    assert_eq!(client.line.borrow().rests, []);
+}
+
+#[test]
+fn a_request_whose_connection_is_cut_is_in_flight_no_more() {
+    let mut client = Client::connect();
+    client.send(post("/later", ""));
+    let metrics = client.shared.metrics.clone();
+    assert_eq!(metrics.requests_in_flight.get(), 1);
+    drop(client);
+    assert_eq!(metrics.requests_in_flight.get(), 0);
 }
 
 #[test]

@@ -114,6 +114,22 @@ fn a_client_that_does_not_read_is_cut() {
 }
 
 #[test]
+fn reading_byte_by_byte_buys_no_time() {
+    let mut client = Client::connect();
+    client.take(Some(0));
+    client.send(GET);
+    for _ in 0..10 {
+        client.pass(seconds(1));
+        assert!(!client.is_closed());
+        client.take(Some(1));
+    }
+    client.pass(seconds(1));
+    assert!(client.is_closed());
+    assert_eq!(client.received().len(), 10);
+    assert_eq!(client.shared.metrics.timeouts_write.get(), 1);
+}
+
+#[test]
 fn a_client_that_does_not_close_is_cut() {
     let mut client = Client::connect();
     client.send("GET / HTTP/1.0\r\n\r\n");

@@ -1,12 +1,13 @@
 //! How much a client may send, and how long it may take.
 //!
-//! The timeouts but the linger, and the bytes of heads and bodies, are the operator's
-//! (operator.md section 2); the others are ours.
+//! The timeouts but the linger, the bytes and fields of heads, the bytes of bodies and of
+//! what is sent ahead, and the requests in flight are the operator's (operator.md
+//! section 2); the others are ours.
 
 use std::time::Duration;
 
 /// The bounds of one connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// For a whole request head, counted from its first byte, and for the first byte of
     /// a new connection. Not per byte, so that dripping bytes buys no time.
@@ -17,8 +18,21 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Bytes of a head: request line, fields and the empty line.
     pub max_head_bytes: usize,
+    /// Field lines of a head. Proxies add a dozen; each one costs a slot on the stack,
+    /// and 64 is the most the parser has ([`Self::HEADERS_MAX`]).
+    pub max_headers: usize,
     /// Bytes of a body, once its chunks are joined.
     pub max_body_bytes: usize,
+    /// What the read buffer grows to for a client that sends ahead of its answers, and
+    /// what it keeps when it is empty. A request that is larger still gets the room that
+    /// it needs; what is not read waits in the socket, where the client's own send
+    /// buffer feels it. With 10,000 connections that once were busy the default comes
+    /// to 160 MiB.
+    pub max_pipelined_bytes: usize,
+    /// Requests of one shard that the service has and has not answered yet. At some 10 µs
+    /// of work for each, whoever is admitted has 10 ms of others before him, and flushes
+    /// are as large as they are worth being from a tenth of that on.
+    pub max_in_flight: usize,
 
     /// For a write to make room. Platforms read answers within milliseconds; one that
     /// has not read for this long is gone and only holds memory.
@@ -30,14 +44,15 @@ pub struct Limits {
     /// Bytes of a request line. RFC 9112 section 3 asks for at least 8000; our longest
     /// path has 40.
     pub max_line_bytes: usize,
-    /// Field lines of a head. Proxies add a dozen; each one costs a slot on the stack,
-    /// and 64 is the most the parser has ([`Self::HEADERS_MAX`]).
-    pub max_headers: usize,
 }
 
 impl Limits {
     /// The most that [`Limits::max_headers`] can be.
     pub const HEADERS_MAX: usize = 64;
+
+    /// The most that [`Limits::max_in_flight`] can be: what is in flight may have a
+    /// reply slot, and a shard has that many.
+    pub const IN_FLIGHT_MAX: usize = shards::mesh::REPLY_SLOTS;
 }
 
 impl Default for Limits {
@@ -47,11 +62,13 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             max_head_bytes: 16_384,
+            max_headers: Self::HEADERS_MAX,
             max_body_bytes: 65_536,
+            max_pipelined_bytes: 16_384,
+            max_in_flight: 1_024,
             write_timeout: Duration::from_secs(10),
             linger_timeout: Duration::from_secs(2),
             max_line_bytes: 8_192,
-            max_headers: Self::HEADERS_MAX,
         }
     }
 }
@@ -75,10 +92,6 @@ pub const LINGER_BYTES_MAX: usize = 1 << 20;
 /// A new connection's read buffer: about five pipelined bets.
 pub const READ_BUFFER_BYTES: usize = 4_096;
 
-/// What a read buffer keeps when it is empty; with 10,000 connections that once were
-/// busy it comes to 160 MiB.
-pub const READ_BUFFER_KEPT_BYTES: usize = 16_384;
-
 /// Unsent answers beyond this leave before the next request is answered: the answers of
 /// some 50 requests, below what a socket takes in one write.
 pub const OUTPUT_BYTES_FLUSH: usize = 16_384;
@@ -86,9 +99,23 @@ pub const OUTPUT_BYTES_FLUSH: usize = 16_384;
 /// What an output buffer keeps when it is empty.
 pub const OUTPUT_BYTES_KEPT: usize = 32_768;
 
-/// Pipelined requests that one connection may have answered before other tasks that can
-/// run get a turn: at about 2 µs each that is an eighth of a millisecond.
+/// Pipelined requests that one connection may have answered before everybody else gets a
+/// turn, those included whose bytes nobody has seen yet: at about 2 µs each that is an
+/// eighth of a millisecond.
 pub const REQUESTS_PER_TURN_MAX: usize = 64;
+
+/// What a request counts of a turn when its answer had to be waited for: a shard that
+/// writes its log itself does so meanwhile, in some 75 µs on a quick disk.
+pub const WAITED_REQUEST_WEIGHT: usize = 8;
+
+/// How long a connection rests after a refused request, for each open connection of its
+/// shard. A refusal costs some 5 µs, so when all of them do nothing but ask again, refusing
+/// takes a hundredth of the core, and a tenth of one that has others to work for.
+pub const REFUSAL_REST: Duration = Duration::from_micros(500);
+
+/// The most that a connection rests at a time: half of what `Retry-After` asks for, and
+/// short enough for a drain to wait for.
+pub const REFUSAL_REST_MAX: Duration = Duration::from_millis(500);
 
 /// How often deadlines are looked at, and the precision of all of them: fine against
 /// timeouts of seconds, and 10,000 connections cost some 20 µs each time.
@@ -101,5 +128,3 @@ pub const SWEEP_ADVANCE_MAX: Duration = Duration::from_secs(1);
 /// How long a drain leaves an idle connection open for the request that may already be
 /// under way: closing at once would answer it with a reset.
 pub const DRAIN_GRACE: Duration = Duration::from_millis(250);
-
-const _: () = assert!(READ_BUFFER_BYTES <= READ_BUFFER_KEPT_BYTES);

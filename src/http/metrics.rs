@@ -11,6 +11,8 @@ pub struct HttpMetrics {
     pub connections_open: Counter,
     /// Connections answered 503 because all seats were taken.
     pub connections_refused_full: Counter,
+    /// Connections answered 503 because their client has as many as one may have.
+    pub connections_refused_client: Counter,
     /// Connections dropped without an answer, because even those that are being refused
     /// had become too many.
     pub connections_refused_flood: Counter,
@@ -18,6 +20,10 @@ pub struct HttpMetrics {
     pub accept_errors: Counter,
     /// Requests that reached the service.
     pub requests: Counter,
+    /// Requests that the service has and has not answered yet.
+    pub requests_in_flight: Counter,
+    /// Requests answered 503 because as many were in flight as may be.
+    pub requests_refused_full: Counter,
     /// Requests refused by their head or framing, by status.
     pub rejections: Rejections,
     /// Heads that did not arrive in time.

@@ -6,18 +6,27 @@
 //! `parse`, `fields`, `target` and `body` turn bytes into requests, `encode` turns
 //! answers into bytes; none of them waits. `connection` is the loop around them, `wire`
 //! its buffers and waits, `shared` what the connections of a shard have in common.
+//! `seats` bounds connections, `admission` the requests that wait for an answer.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::time::Duration;
 
+use futures_lite::{AsyncRead, AsyncWrite};
+
+mod admission;
 pub mod body;
 pub mod connection;
 mod encode;
 pub mod fields;
+#[cfg(test)]
+mod httparse_tests;
 pub mod limits;
 pub mod metrics;
 pub mod parse;
 mod remembered;
+#[cfg(test)]
+mod rules_tests;
 mod seats;
 mod shared;
 mod target;
@@ -28,7 +37,7 @@ mod wire;
 pub use connection::serve_connection;
 pub use limits::Limits;
 pub use metrics::HttpMetrics;
-pub use seats::{Seat, Seats};
+pub use seats::{Full, Seat, Seats};
 pub use shared::HttpShared;
 
 /// Methods that RFC 9110 names; any other token is answered 501 by the parser.
@@ -66,6 +75,8 @@ pub struct Request<'a> {
     pub head: RequestHead<'a>,
     /// The `Authorization` field as sent.
     pub authorization: Option<&'a [u8]>,
+    /// The `X-Signature` field as sent; empty, when there are two of them.
+    pub signature: Option<&'a [u8]>,
     /// The `X-Forwarded-For` fields as sent, in order.
     pub forwarded_for: &'a [&'a [u8]],
     /// Whether the client asked for the time of each stage.
@@ -126,6 +137,16 @@ impl Rejection {
     }
 }
 
+/// A connection's two directions, and the executor that its task shares with others.
+pub trait Socket: AsyncRead + AsyncWrite + Unpin {
+    /// Lets everybody else run, the executor's look for I/O included: a task that only
+    /// wakes itself would keep the executor from ever looking.
+    fn give_way(&self) -> impl Future<Output = ()>;
+
+    /// Waits for about that long.
+    fn rest(&self, time: Duration) -> impl Future<Output = ()>;
+}
+
 /// What answers requests. One per shard; not shared between threads.
 pub trait Service {
     /// State that lives as long as a connection, such as a credential already checked.
@@ -136,6 +157,10 @@ pub trait Service {
     /// # Errors
     /// The [`Rejection`] to answer with.
     fn check_head(&self, head: &RequestHead<'_>) -> Result<(), Rejection>;
+
+    /// Whether a request is answered also when the shard has as many in flight as it
+    /// may: one that waits for nobody and asks how the server is.
+    fn is_always_admitted(&self, head: &RequestHead<'_>) -> bool;
 
     /// Answers a request, writing the body of the answer into `body`, which comes empty.
     fn call(

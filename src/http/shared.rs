@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
+use super::admission::Admission;
 use super::encode::CommonFields;
 use super::limits::{DRAIN_GRACE, Limits, SWEEP_ADVANCE_MAX, SWEEP_INTERVAL};
 use super::metrics::HttpMetrics;
@@ -26,12 +27,13 @@ const NEVER: Moment = Duration::MAX;
 
 /// One shard's part of the HTTP server.
 pub struct HttpShared {
-    /// For each connection.
-    pub limits: Limits,
+    /// For each connection; they may change while it is open.
+    limits: Cell<Limits>,
     /// Of this shard.
     pub metrics: Arc<HttpMetrics>,
     /// Of the process.
     pub(crate) seats: Arc<Seats>,
+    pub(crate) admission: Admission,
     pub(crate) common: CommonFields,
     now: Cell<Moment>,
     draining: Cell<bool>,
@@ -45,7 +47,8 @@ impl HttpShared {
     #[must_use]
     pub fn new(limits: Limits, metrics: Arc<HttpMetrics>, seats: Arc<Seats>) -> Rc<Self> {
         Rc::new(Self {
-            limits,
+            admission: Admission::new(&metrics, limits.max_in_flight),
+            limits: Cell::new(limits),
             metrics,
             seats,
             common: CommonFields::new(SystemTime::now()),
@@ -54,6 +57,19 @@ impl HttpShared {
             slots: RefCell::default(),
             watchers: RefCell::default(),
         })
+    }
+
+    /// The limits as they are now.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits.get()
+    }
+
+    /// Changes the limits. A wait that has begun keeps its deadline, and a connection
+    /// that is open keeps the size that its read buffer may have.
+    pub fn set_limits(&self, limits: Limits) {
+        self.limits.set(limits);
+        self.admission.set_max(limits.max_in_flight);
     }
 
     /// Moves the clock, renders the date and wakes every connection that is overdue.

@@ -13,12 +13,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, SystemTime};
 
+use futures_lite::future::yield_now;
 use futures_lite::{AsyncRead, AsyncWrite};
 
 use super::connection::{refuse_connection, serve_connection};
 use super::{
-    Answer, HttpMetrics, HttpShared, Limits, Method, Rejection, Request, RequestHead, Seats,
-    Service, Status,
+    Answer, Full, HttpMetrics, HttpShared, Limits, Method, Rejection, Request, RequestHead, Seats,
+    Service, Socket, Status,
 };
 
 /// The server's end of a connection, as the test sees it.
@@ -32,6 +33,11 @@ pub(crate) struct Line {
     /// Reads that brought something, and writes that took something.
     pub(crate) reads: usize,
     pub(crate) writes: usize,
+    /// How often the connection let everybody else run.
+    pub(crate) gave_way: usize,
+    /// How long it rested each time, and how many bytes the client had been told by then
+    /// and not taken.
+    pub(crate) rests: Vec<(Duration, usize)>,
     /// Whether the server said that nothing follows.
     pub(crate) is_shut: bool,
     waker: Option<Waker>,
@@ -95,8 +101,21 @@ impl AsyncWrite for End {
     }
 }
 
+impl Socket for End {
+    async fn give_way(&self) {
+        self.0.borrow_mut().gave_way += 1;
+        yield_now().await;
+    }
+
+    async fn rest(&self, time: Duration) {
+        let mut line = self.0.borrow_mut();
+        let told = line.outgoing.len();
+        line.rests.push((time, told));
+    }
+}
+
 /// Answers with what it was asked: method, path and body. `/missing` is 404, `/read`
-/// allows GET only, `/later` waits for the gate.
+/// allows GET only, `/later` waits for the gate, `/yielding` is not ready at once.
 #[derive(Default)]
 pub(crate) struct Echo {
     gate_is_open: Cell<bool>,
@@ -122,6 +141,10 @@ impl Service for Echo {
         }
     }
 
+    fn is_always_admitted(&self, head: &RequestHead<'_>) -> bool {
+        head.path == "/health"
+    }
+
     async fn call(&self, count: &mut usize, request: Request<'_>, out: &mut Vec<u8>) -> Answer {
         assert!(out.is_empty());
         *count += 1;
@@ -135,6 +158,9 @@ impl Service for Echo {
                 }
             })
             .await;
+        }
+        if request.head.path == "/yielding" {
+            yield_now().await;
         }
         let text = String::from_utf8_lossy(request.body);
         let (method, path) = (request.head.method, request.head.path);
@@ -173,7 +199,7 @@ pub(crate) struct Client {
 }
 
 pub(crate) fn shared(limits: Limits) -> Rc<HttpShared> {
-    let seats = Arc::new(Seats::new(100));
+    let seats = Arc::new(Seats::new(100, 0));
     HttpShared::new(limits, Arc::new(HttpMetrics::default()), seats)
 }
 
@@ -193,7 +219,7 @@ impl Client {
 
     pub(crate) fn connect_refused(shared: &Rc<HttpShared>) -> Self {
         Self::start(shared, |end, service, shared| {
-            Box::pin(async move { refuse_connection(end, &*service, &shared).await })
+            Box::pin(async move { refuse_connection(end, Full::Server, &*service, &shared).await })
         })
     }
 

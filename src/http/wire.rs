@@ -10,9 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
-use super::limits::{
-    LINGER_BYTES_MAX, OUTPUT_BYTES_KEPT, READ_BUFFER_BYTES, READ_BUFFER_KEPT_BYTES,
-};
+use super::limits::{LINGER_BYTES_MAX, OUTPUT_BYTES_KEPT, READ_BUFFER_BYTES};
 use super::metrics::HttpMetrics;
 use super::shared::{HttpShared, Moment, Watch};
 
@@ -39,7 +37,8 @@ pub(crate) struct Wire<IO> {
     pub(crate) io: IO,
     pub(crate) input: Input,
     pub(crate) output: Output,
-    /// Whether the task has given way since this was last cleared.
+    /// Whether the task has waited for the socket since this was last cleared: then
+    /// the executor has looked for I/O meanwhile.
     pub(crate) has_waited: bool,
     shared: Rc<HttpShared>,
     watch: Watch,
@@ -49,7 +48,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
     pub(crate) fn new(io: IO, shared: &Rc<HttpShared>) -> Self {
         Self {
             io,
-            input: Input::default(),
+            input: Input::new(shared.limits().max_pipelined_bytes),
             output: Output::default(),
             has_waited: false,
             shared: Rc::clone(shared),
@@ -105,7 +104,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
             return Ok(());
         }
         self.watch
-            .begin(self.shared.deadline(self.shared.limits.write_timeout));
+            .begin(self.shared.deadline(self.shared.limits().write_timeout));
         let sent = poll_fn(|cx| {
             if let Poll::Ready(sent) = self
                 .output
@@ -141,7 +140,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
         {
             return;
         }
-        let deadline = self.shared.deadline(self.shared.limits.linger_timeout);
+        let deadline = self.shared.deadline(self.shared.limits().linger_timeout);
         let mut swallowed = 0;
         while swallowed < LINGER_BYTES_MAX {
             self.input.clear();
@@ -163,20 +162,21 @@ pub(crate) struct Input {
     end: usize,
     /// Whether the last read took all the room it was given, so that there is more.
     was_filled: bool,
+    /// What its memory grows to for a client that sends ahead, and what it keeps.
+    kept_bytes: usize,
 }
 
-impl Default for Input {
-    fn default() -> Self {
+impl Input {
+    pub(crate) fn new(kept_bytes: usize) -> Self {
         Self {
             bytes: vec![0; READ_BUFFER_BYTES],
             start: 0,
             end: 0,
             was_filled: false,
+            kept_bytes: kept_bytes.max(READ_BUFFER_BYTES),
         }
     }
-}
 
-impl Input {
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
@@ -214,7 +214,7 @@ impl Input {
     /// Forgets all, and gives back what an exceptional request needed.
     pub(crate) fn clear(&mut self) {
         (self.start, self.end) = (0, 0);
-        if self.bytes.len() > READ_BUFFER_KEPT_BYTES {
+        if self.bytes.len() > self.kept_bytes {
             self.bytes = vec![0; READ_BUFFER_BYTES];
         }
     }
@@ -227,9 +227,12 @@ impl Input {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        let is_hungry = self.was_filled && self.bytes.len() < READ_BUFFER_KEPT_BYTES;
-        if is_hungry || self.bytes.len() - self.end < wanted {
+        let is_hungry = self.was_filled && self.bytes.len() < self.kept_bytes;
+        if self.bytes.len() - self.end < wanted {
             self.bytes.resize(self.bytes.len() * 2, 0);
+        } else if is_hungry {
+            let len = (self.bytes.len() * 2).min(self.kept_bytes);
+            self.bytes.resize(len, 0);
         }
         &mut self.bytes[self.end..]
     }
@@ -254,7 +257,7 @@ impl Output {
         self.bytes.is_empty()
     }
 
-    /// Sends until all is sent.
+    /// Sends until all is sent, also what the stream keeps back.
     pub(crate) fn poll_send<IO: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
@@ -272,6 +275,8 @@ impl Output {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
+        // TLS keeps records back; a plain socket keeps nothing, and this costs nothing.
+        ready!(Pin::new(io).poll_flush(cx))?;
         self.sent = 0;
         self.bytes.clear();
         self.bytes.shrink_to(OUTPUT_BYTES_KEPT);
@@ -282,6 +287,8 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const KEPT_BYTES: usize = 4 * READ_BUFFER_BYTES;
 
     fn receive(input: &mut Input, bytes: &[u8]) {
         let mut rest = bytes;
@@ -296,7 +303,7 @@ mod tests {
 
     #[test]
     fn the_read_buffer_grows_with_what_it_must_hold_and_shrinks_back() {
-        let mut input = Input::default();
+        let mut input = Input::new(KEPT_BYTES);
         let bytes: Vec<u8> = (0..80_000_u32)
             .map(|number| number.to_le_bytes()[0])
             .collect();
@@ -309,7 +316,7 @@ mod tests {
 
     #[test]
     fn small_requests_never_grow_the_read_buffer() {
-        let mut input = Input::default();
+        let mut input = Input::new(KEPT_BYTES);
         for _ in 0..1_000 {
             receive(&mut input, &[1; 700]);
             input.consume(300);
@@ -321,18 +328,18 @@ mod tests {
 
     #[test]
     fn a_busy_pipeline_gets_the_kept_size_and_no_more() {
-        let mut input = Input::default();
+        let mut input = Input::new(KEPT_BYTES);
         for _ in 0..100 {
             let room = input.room().len();
             input.advance(room);
             input.consume(input.bytes().len() - 100);
         }
-        assert_eq!(input.bytes.len(), READ_BUFFER_KEPT_BYTES);
+        assert_eq!(input.bytes.len(), KEPT_BYTES);
     }
 
     #[test]
     fn a_gap_closes() {
-        let mut input = Input::default();
+        let mut input = Input::new(KEPT_BYTES);
         receive(&mut input, b"skip|head|gap|tail");
         input.consume(5);
         input.remove(5..9);

@@ -253,6 +253,8 @@ pub(super) fn rebuild(manifest: &Manifest) -> Rebuild {
         // Repeats are not looked for: the shortest memory that there is will do.
         idempotency_window: std::time::Duration::from_secs(3_600),
         digest_secret: manifest.digest_secret,
+        // Nothing is asked.
+        clock_skew_max: std::time::Duration::ZERO,
     })
 }
 

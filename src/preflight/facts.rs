@@ -1,17 +1,15 @@
-//! Reads what the host is and allows: a thin layer over /proc, /sys and three
-//! system calls. Nothing is judged here.
+//! Reads what the host is and allows to this process, from its files. Nothing is judged
+//! here.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sched::{CpuSet, sched_getaffinity};
-use nix::sys::resource::{Resource, getrlimit};
-use nix::unistd::Pid;
+
+use crate::host::{Host, cpu_list};
 
 /// `CAP_IPC_LOCK`, which frees a process from its locked-memory limit
 /// (capabilities(7)), is bit 14 of a capability set.
@@ -79,30 +77,41 @@ impl CpuQuota {
 }
 
 impl Facts {
-    /// Reads all facts; `root` is where `proc` and `sys` are found, `/` but for tests.
+    /// Reads all facts.
     ///
     /// # Errors
     /// The kernel's release, the affinity mask or a limit cannot be read.
-    pub fn read(root: &Path) -> io::Result<Self> {
-        let limit = |resource| -> io::Result<ResourceLimit> {
-            let (soft, hard) = getrlimit(resource)?;
-            Ok(ResourceLimit { soft, hard })
+    pub fn read(host: &Host) -> io::Result<Self> {
+        let status = host.text("proc/self/status")?;
+        let cpus_allowed = field_of(&status, "Cpus_allowed_list")
+            .and_then(cpu_list)
+            .ok_or_else(|| invalid("/proc/self/status has no Cpus_allowed_list".to_owned()))?;
+        let limits = host.text("proc/self/limits")?;
+        let limit = |name| {
+            limit_of(&limits, name)
+                .ok_or_else(|| invalid(format!("/proc/self/limits has no {name:?}")))
         };
-        let cpus_allowed = cpus_allowed()?;
         Ok(Self {
-            kernel: kernel(root)?,
-            io_uring_disabled: number(&root.join("proc/sys/kernel/io_uring_disabled"))
+            kernel: kernel(host)?,
+            io_uring_disabled: host
+                .number("proc/sys/kernel/io_uring_disabled")
                 .and_then(|number| u32::try_from(number).ok()),
-            locked_memory: limit(Resource::RLIMIT_MEMLOCK)?,
-            locks_without_limit: has_capability(root, CAP_IPC_LOCK),
-            open_files: limit(Resource::RLIMIT_NOFILE)?,
+            locked_memory: limit("Max locked memory")?,
+            locks_without_limit: has_capability(&status, CAP_IPC_LOCK),
+            open_files: limit("Max open files")?,
             // Some sandboxes hide /sys; then the mask is all that is known.
-            cpus_online: cpus_online(root).unwrap_or_else(|| cpus_allowed.clone()),
-            cores: cores(root, &cpus_allowed),
+            cpus_online: host
+                .cpus("sys/devices/system/cpu/online")
+                .unwrap_or_else(|| cpus_allowed.clone()),
+            cores: cores(host, &cpus_allowed),
             cpus_allowed,
-            cpu_quota: cpu_quota(root),
+            cpu_quota: cpu_quota(host),
         })
     }
+}
+
+fn invalid(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 /// Sets up the smallest ring there is and closes it again.
@@ -110,7 +119,7 @@ impl Facts {
 /// # Errors
 /// Why the kernel refused.
 #[allow(unsafe_code)]
-pub(super) fn probe_ring() -> Result<(), Errno> {
+pub fn probe_ring() -> Result<(), Errno> {
     // `struct io_uring_params` is 120 bytes, all zero for a plain ring (io_uring_setup(2)).
     let mut params = [0_u32; 30];
     // SAFETY: the call reads and writes 120 bytes at `params`, which is that long,
@@ -123,19 +132,26 @@ pub(super) fn probe_ring() -> Result<(), Errno> {
     Ok(())
 }
 
-fn cpus_allowed() -> io::Result<Vec<usize>> {
-    let mask = sched_getaffinity(Pid::from_raw(0))?;
-    Ok((0..CpuSet::count())
-        .filter(|cpu| mask.is_set(*cpu).unwrap_or(false))
-        .collect())
+/// What stands behind `name:` in a file such as /proc/self/status.
+fn field_of<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
 }
 
-fn kernel(root: &Path) -> io::Result<KernelVersion> {
-    let release = fs::read_to_string(root.join("proc/sys/kernel/osrelease"))?;
-    kernel_version(&release).ok_or_else(|| {
-        let why = format!("{:?} is no kernel release", release.trim());
-        io::Error::new(io::ErrorKind::InvalidData, why)
-    })
+/// A row of /proc/self/limits: a name, the soft limit, the hard one, a unit.
+fn limit_of(limits: &str, name: &str) -> Option<ResourceLimit> {
+    let row = limits.lines().find_map(|line| line.strip_prefix(name))?;
+    let mut numbers = row.split_whitespace().map(|word| match word {
+        "unlimited" => Some(u64::MAX),
+        number => number.parse().ok(),
+    });
+    let (soft, hard) = (numbers.next()??, numbers.next()??);
+    Some(ResourceLimit { soft, hard })
+}
+
+fn kernel(host: &Host) -> io::Result<KernelVersion> {
+    let release = host.text("proc/sys/kernel/osrelease")?;
+    kernel_version(&release).ok_or_else(|| invalid(format!("{release:?} is no kernel release")))
 }
 
 fn kernel_version(release: &str) -> Option<KernelVersion> {
@@ -147,76 +163,70 @@ fn kernel_version(release: &str) -> Option<KernelVersion> {
     })
 }
 
-fn has_capability(root: &Path, bit: u32) -> bool {
-    let status = fs::read_to_string(root.join("proc/self/status")).unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    effective
+fn has_capability(status: &str, bit: u32) -> bool {
+    field_of(status, "CapEff")
         .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
         .is_some_and(|set| set >> bit & 1 == 1)
 }
 
-fn cpus_online(root: &Path) -> Option<Vec<usize>> {
-    cpu_list(&fs::read_to_string(root.join("sys/devices/system/cpu/online")).ok()?)
-}
-
-fn cores(root: &Path, cpus: &[usize]) -> BTreeMap<usize, usize> {
+fn cores(host: &Host, cpus: &[usize]) -> BTreeMap<usize, usize> {
     let core_of = |cpu: usize| {
         let name = format!("sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
-        let siblings = cpu_list(&fs::read_to_string(root.join(name)).ok()?)?;
-        siblings.first().copied()
+        host.cpus(name)?.first().copied()
     };
     cpus.iter()
         .map(|&cpu| (cpu, core_of(cpu).unwrap_or(cpu)))
         .collect()
 }
 
-/// The kernel's list format: `0-3,8,10-11`.
-fn cpu_list(text: &str) -> Option<Vec<usize>> {
-    let mut cpus = Vec::new();
-    for part in text.trim().split(',').filter(|part| !part.is_empty()) {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        cpus.extend(first.parse().ok()?..=last.parse::<usize>().ok()?);
-    }
-    cpus.sort_unstable();
-    (!cpus.is_empty()).then_some(cpus)
-}
-
 /// The tightest quota from the process's own group up to the root, of either
-/// version of cgroups. A container may see its group at the root of the mount
-/// under a path that means nothing inside, so files that are not there are skipped.
-fn cpu_quota(root: &Path) -> Option<CpuQuota> {
-    let groups = fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
-    let mount = root.join("sys/fs/cgroup");
-    let mut found = Vec::new();
-    for line in groups.lines() {
-        // `hierarchy:controllers:path`; version 2 has no controllers.
-        let mut fields = line.splitn(3, ':');
-        let (_, controllers, path) = (fields.next(), fields.next()?, fields.next()?);
-        if controllers.is_empty() {
-            found.extend(from_group_up(&mount, path, quota_v2));
-        } else if controllers.split(',').any(|name| name == "cpu") {
-            found.extend(from_group_up(&mount.join("cpu"), path, quota_v1));
-            found.extend(from_group_up(&mount.join(controllers), path, quota_v1));
-        }
-    }
+/// version of cgroups.
+fn cpu_quota(host: &Host) -> Option<CpuQuota> {
+    let quotas = cpu_groups(host)
+        .into_iter()
+        .filter_map(|group| quota_v2(host, &group).or_else(|| quota_v1(host, &group)));
     // a/b < c/d without division.
-    found.into_iter().min_by(|a, b| {
+    quotas.min_by(|a, b| {
         let left = u128::from(a.quota_us) * u128::from(b.period_us);
         left.cmp(&(u128::from(b.quota_us) * u128::from(a.period_us)))
     })
 }
 
-fn from_group_up(mount: &Path, path: &str, quota: fn(&Path) -> Option<CpuQuota>) -> Vec<CpuQuota> {
-    // A group outside of the namespace begins with `..`; only what is below the mount counts.
-    let names: PathBuf = path.split('/').filter(|name| *name != "..").collect();
-    let relative = names.ancestors().map(|group| mount.join(group));
-    relative.filter_map(|group| quota(&group)).collect()
+/// The directories of this process's cgroups for CPU time, each followed by those above
+/// it. A container may see its group at the root of the mount under a path that means
+/// nothing inside, so not every directory is there.
+#[must_use]
+pub fn cpu_groups(host: &Host) -> Vec<PathBuf> {
+    let mount = PathBuf::from("sys/fs/cgroup");
+    let mut found = Vec::new();
+    for line in host.text("proc/self/cgroup").unwrap_or_default().lines() {
+        // `hierarchy:controllers:path`; version 2 has no controllers.
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else {
+            continue;
+        };
+        let mounts = if controllers.is_empty() {
+            vec![mount.clone()]
+        } else if controllers.split(',').any(|name| name == "cpu") {
+            vec![mount.join("cpu"), mount.join(controllers)]
+        } else {
+            continue;
+        };
+        // A group outside of the namespace begins with `..`; only what is below the mount
+        // counts.
+        let names = path.split('/').filter(|name| !matches!(*name, "" | ".."));
+        let group: PathBuf = names.collect();
+        for mount in mounts {
+            found.extend(group.ancestors().map(|group| mount.join(group)));
+        }
+    }
+    found
 }
 
 /// `cpu.max`: `max 100000` or `150000 100000`.
-fn quota_v2(group: &Path) -> Option<CpuQuota> {
-    let text = fs::read_to_string(group.join("cpu.max")).ok()?;
-    let (quota, period) = text.trim().split_once(' ')?;
+fn quota_v2(host: &Host, group: &Path) -> Option<CpuQuota> {
+    let text = host.text(group.join("cpu.max")).ok()?;
+    let (quota, period) = text.split_once(' ')?;
     Some(CpuQuota {
         quota_us: quota.parse().ok()?,
         period_us: period.parse().ok()?,
@@ -224,19 +234,17 @@ fn quota_v2(group: &Path) -> Option<CpuQuota> {
 }
 
 /// A quota of -1 is none, and does not parse as unsigned.
-fn quota_v1(group: &Path) -> Option<CpuQuota> {
+fn quota_v1(host: &Host, group: &Path) -> Option<CpuQuota> {
     Some(CpuQuota {
-        quota_us: number(&group.join("cpu.cfs_quota_us"))?,
-        period_us: number(&group.join("cpu.cfs_period_us"))?,
+        quota_us: host.number(group.join("cpu.cfs_quota_us"))?,
+        period_us: host.number(group.join("cpu.cfs_period_us"))?,
     })
-}
-
-fn number(path: &Path) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// A root directory with the given files.
@@ -264,34 +272,31 @@ mod tests {
         }
     }
 
-    #[test]
-    fn cpu_lists() {
-        for (text, expected) in [
-            ("0\n", Some(vec![0])),
-            ("0-3", Some(vec![0, 1, 2, 3])),
-            ("8,0-1,10-11\n", Some(vec![0, 1, 8, 10, 11])),
-            ("\n", None),
-            ("a-b", None),
-            ("1-", None),
-        ] {
-            assert_eq!(cpu_list(text), expected, "{text:?}");
-        }
-    }
+    const STATUS: &str = "Name:\tx\nCapEff:\t0000000000004000\nCpus_allowed:\t33\n\
+                          Cpus_allowed_list:\t0-1,4,5\nMems_allowed_list:\t0\n";
+    const LIMITS: &str = "Limit                     Soft Limit           Hard Limit           Units     \n\
+         Max open files            1024                 524288               files     \n\
+         Max locked memory         8388608              unlimited            bytes     \n";
 
     #[test]
     fn facts_come_from_the_files_of_the_root() {
         let dir = root(&[
             ("proc/sys/kernel/osrelease", "6.8.0-1\n"),
             ("proc/sys/kernel/io_uring_disabled", "2\n"),
-            ("proc/self/status", "Name:\tx\nCapEff:\t0000000000004000\n"),
+            ("proc/self/status", STATUS),
+            ("proc/self/limits", LIMITS),
             ("proc/self/cgroup", "0::/a\n"),
             ("sys/fs/cgroup/a/cpu.max", "150000 100000\n"),
             ("sys/devices/system/cpu/online", "0-63\n"),
         ]);
-        let facts = Facts::read(dir.path()).unwrap();
+        let facts = Facts::read(&Host::below(dir.path())).unwrap();
         assert_eq!(facts.kernel, KernelVersion { major: 6, minor: 8 });
         assert_eq!(facts.io_uring_disabled, Some(2));
         assert!(facts.locks_without_limit);
+        assert_eq!(facts.cpus_allowed, [0, 1, 4, 5]);
+        let (files, memory) = (facts.open_files, facts.locked_memory);
+        assert_eq!((files.soft, files.hard), (1_024, 524_288));
+        assert_eq!((memory.soft, memory.hard), (8_388_608, u64::MAX));
         assert_eq!(facts.cpus_online.len(), 64);
         assert_eq!(facts.cpu_quota.map(CpuQuota::whole_cpus), Some(1));
         // No topology: every CPU is its own core.
@@ -299,34 +304,59 @@ mod tests {
     }
 
     #[test]
-    fn missing_files_are_missing_facts_but_for_the_kernel() {
-        let dir = root(&[("proc/sys/kernel/osrelease", "5.4.0\n")]);
-        let facts = Facts::read(dir.path()).unwrap();
+    fn missing_files_are_missing_facts_but_for_those_that_nothing_works_without() {
+        let needed = [
+            ("proc/sys/kernel/osrelease", "5.4.0\n"),
+            ("proc/self/status", "Cpus_allowed_list:\t3\n"),
+            ("proc/self/limits", LIMITS),
+        ];
+        let facts = Facts::read(&Host::below(root(&needed).path())).unwrap();
         assert_eq!(facts.io_uring_disabled, None);
         assert!(!facts.locks_without_limit);
         assert_eq!(facts.cpus_online, facts.cpus_allowed);
         assert_eq!(facts.cpu_quota, None);
-        assert!(Facts::read(root(&[]).path()).is_err());
+        for missing in 0..needed.len() {
+            let mut files = needed.to_vec();
+            files.remove(missing);
+            let facts = Facts::read(&Host::below(root(&files).path()));
+            assert!(facts.is_err(), "{files:?}");
+        }
+    }
+
+    /// What the files say is what the calls say, for this process.
+    #[test]
+    fn limits_and_mask_are_those_of_this_process() {
+        use nix::sched::{CpuSet, sched_getaffinity};
+        use nix::sys::resource::{Resource, getrlimit};
+
+        let facts = Facts::read(&Host::live()).unwrap();
+        for (found, resource) in [
+            (facts.open_files, Resource::RLIMIT_NOFILE),
+            (facts.locked_memory, Resource::RLIMIT_MEMLOCK),
+        ] {
+            let found = (found.soft, found.hard);
+            assert_eq!(found, getrlimit(resource).unwrap(), "{resource:?}");
+        }
+        let mask = sched_getaffinity(nix::unistd::Pid::this()).unwrap();
+        let cpus: Vec<usize> = (0..CpuSet::count())
+            .filter(|cpu| mask.is_set(*cpu).unwrap())
+            .collect();
+        assert_eq!(facts.cpus_allowed, cpus);
     }
 
     #[test]
     fn siblings_share_a_core() {
-        let dir = root(&[
-            (
-                "sys/devices/system/cpu/cpu0/topology/thread_siblings_list",
-                "0,4\n",
-            ),
-            (
-                "sys/devices/system/cpu/cpu4/topology/thread_siblings_list",
-                "0,4\n",
-            ),
-        ]);
-        let cores = cores(dir.path(), &[0, 1, 4]);
+        let siblings =
+            |cpu| format!("sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list");
+        let dir = root(&[(&siblings(0), "0,4\n"), (&siblings(4), "0,4\n")]);
+        let cores = cores(&Host::below(dir.path()), &[0, 1, 4]);
         assert_eq!(cores, BTreeMap::from([(0, 0), (1, 1), (4, 0)]));
     }
 
     fn check_quota(files: &[(&str, &str)], expected: Option<(u64, u64)>) {
-        let found = cpu_quota(root(files).path()).map(|quota| (quota.quota_us, quota.period_us));
+        let dir = root(files);
+        let found =
+            cpu_quota(&Host::below(dir.path())).map(|quota| (quota.quota_us, quota.period_us));
         assert_eq!(found, expected, "{files:?}");
     }
 

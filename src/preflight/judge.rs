@@ -33,7 +33,7 @@ const OPEN_FILES_BASE: u64 = 256;
 ///
 /// # Errors
 /// They cannot.
-pub(super) fn ring(facts: &Facts, probe: Result<(), Errno>) -> Result<(), PreflightError> {
+pub fn ring(facts: &Facts, probe: Result<(), Errno>) -> Result<(), PreflightError> {
     let kernel = facts.kernel;
     let (cause, fix) = match probe {
         Ok(()) if kernel >= KERNEL_MIN => return Ok(()),
@@ -108,7 +108,7 @@ fn fix_disabled(disabled: u32) -> String {
 ///
 /// # Errors
 /// Too low, and the hard limit is too.
-pub(super) fn locked_memory(facts: &Facts, shards: u16) -> Result<Judgement, PreflightError> {
+pub fn locked_memory(facts: &Facts, shards: u16) -> Result<Judgement, PreflightError> {
     let limit = facts.locked_memory;
     let needed = LOCKED_BYTES_PER_SHARD * u64::from(shards);
     if limit.soft >= needed {
@@ -143,7 +143,7 @@ pub(super) fn locked_memory(facts: &Facts, shards: u16) -> Result<Judgement, Pre
 ///
 /// # Errors
 /// Too low, and the hard limit is too.
-pub(super) fn open_files(
+pub fn open_files(
     limit: ResourceLimit,
     max_connections: u32,
     shards: u16,

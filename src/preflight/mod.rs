@@ -8,13 +8,15 @@
 use nix::sys::resource::{Resource, setrlimit};
 
 use crate::config::Config;
+use crate::host::Host;
 
 mod facts;
 mod judge;
 mod placement;
 
-pub use facts::{CpuQuota, Facts, KernelVersion, ResourceLimit};
-pub use placement::Placement;
+pub use facts::{CpuQuota, Facts, KernelVersion, ResourceLimit, cpu_groups, probe_ring};
+pub use judge::{locked_memory, open_files, ring};
+pub use placement::{Placement, place};
 
 /// Why the server cannot start on this host as it is, and what to change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,11 +30,11 @@ pub struct PreflightError {
 
 /// A resource limit in the light of what is needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Judgement {
+pub struct Judgement {
     /// The soft limit to set, where the present one is too low.
-    raise_to: Option<u64>,
+    pub raise_to: Option<u64>,
     /// What the operator should know.
-    note: Option<String>,
+    pub note: Option<String>,
 }
 
 /// Checks this host, raises soft limits where that helps, and decides where
@@ -41,14 +43,14 @@ struct Judgement {
 /// # Errors
 /// The first thing that keeps the server from running, with its fix.
 pub fn run(config: &Config) -> Result<Placement, PreflightError> {
-    let facts = Facts::read(std::path::Path::new("/")).map_err(|error| PreflightError {
+    let facts = Facts::read(&Host::live()).map_err(|error| PreflightError {
         cause: format!("cannot find out what this host allows: {error}"),
         fix: "mount /proc and /sys where the server runs".to_owned(),
     })?;
-    let mut placement = placement::place(&facts, config.shards, config.pin)?;
+    let mut placement = place(&facts, config.shards, config.pin)?;
     let connections = config.limits.max_connections;
-    let open_files = judge::open_files(facts.open_files, connections, placement.shards)?;
-    let locked_memory = judge::locked_memory(&facts, placement.shards)?;
+    let open_files = open_files(facts.open_files, connections, placement.shards)?;
+    let locked_memory = locked_memory(&facts, placement.shards)?;
     for (resource, judgement) in [
         (Resource::RLIMIT_NOFILE, open_files),
         (Resource::RLIMIT_MEMLOCK, locked_memory),
@@ -59,7 +61,7 @@ pub fn run(config: &Config) -> Result<Placement, PreflightError> {
         placement.notes.extend(judgement.note);
     }
     // Last, since kernels that charge rings to locked memory need the raised limit.
-    judge::ring(&facts, facts::probe_ring())?;
+    ring(&facts, probe_ring())?;
     Ok(placement)
 }
 
@@ -79,11 +81,11 @@ mod tests {
     /// Where the tests run, a CPU and a limit exist; what they are is the host's.
     #[test]
     fn the_facts_of_this_host_are_sane() {
-        let facts = Facts::read(std::path::Path::new("/")).unwrap();
+        let facts = Facts::read(&Host::live()).unwrap();
         assert!(facts.kernel >= KernelVersion { major: 3, minor: 0 });
         assert!(!facts.cpus_allowed.is_empty());
         assert!(facts.open_files.soft <= facts.open_files.hard);
-        let placement = placement::place(&facts, 1, Pin::Never).unwrap();
+        let placement = place(&facts, 1, Pin::Never).unwrap();
         assert_eq!(placement.shards, 1);
         assert_eq!(placement.cpus, facts.cpus_allowed);
     }

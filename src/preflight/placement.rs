@@ -29,7 +29,7 @@ pub struct Placement {
 ///
 /// # Errors
 /// `pin = true` with fewer CPUs than shards.
-pub(super) fn place(facts: &Facts, asked: u16, pin: Pin) -> Result<Placement, PreflightError> {
+pub fn place(facts: &Facts, asked: u16, pin: Pin) -> Result<Placement, PreflightError> {
     let allowed = facts.cpus_allowed.len();
     let quota = facts.cpu_quota.map(|quota| quota.whole_cpus().max(1));
     // A quota of 1.5 CPUs is one shard: two busy ones would be stopped for a

@@ -6,6 +6,9 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
+/// Of members whose form is judged, not their length.
+const ANY_LENGTH: RangeInclusive<usize> = 0..=usize::MAX;
+
 macro_rules! members {
     ($($(#[$doc:meta])* $member:ident = $name:literal, $units:expr;)*) => {
         /// A member that some endpoint reads (protocol.md section 2).
@@ -52,7 +55,7 @@ members! {
     /// The platform's id of the request, for tracing.
     Sequence = "Sequence", 1..=50;
     /// When the platform sent the request. Its form is judged, not its length.
-    Timestamp = "Timestamp", 0..=usize::MAX;
+    Timestamp = "Timestamp", ANY_LENGTH;
     /// `domain/player`.
     OperatorAccountId = "OperatorAccountID", 1..=50;
     /// A game of the platform's catalogue.
@@ -63,6 +66,54 @@ members! {
     SessionToken = "SessionToken", 1..=50;
     /// Where the player is; recorded text, not judged as an address.
     IpAddress = "IPAddress", 1..=50;
+    /// The round of a game.
+    GameRoundId = "GameRoundID", 1..=50;
+    /// What makes a booking of a round happen once.
+    GameRoundTransactionId = "GameRoundTransactionID", 1..=50;
+    /// The bet that a rollback reverses.
+    OriginalBetGameRoundTransactionId = "OriginalBetGameRoundTransactionID", 1..=50;
+    /// Three characters, compared exactly with the account's currency.
+    CurrencyCode = "CurrencyCode", 3..=3;
+    /// The session key.
+    GatewaySessionToken = "GatewaySessionToken", 0..=100;
+    /// The offer of a free game; empty: none.
+    FreeGameOfferCode = "FreeGameOfferCode", 0..=100;
+    /// How much a booking is about.
+    Amount = "Amount", ANY_LENGTH;
+    /// What a free bet cost; above zero, nothing is taken from the player.
+    FreeBetCost = "FreeBetCost", ANY_LENGTH;
+    /// For information.
+    JackpotContribution = "JackpotContribution", ANY_LENGTH;
+    /// For information.
+    JackpotWinnings = "JackpotWinnings", ANY_LENGTH;
+    /// Whether the round begins with this; recorded.
+    StartRound = "StartRound", ANY_LENGTH;
+    /// Whether the round ends with this.
+    EndRound = "EndRound", ANY_LENGTH;
+    /// Which version of the game.
+    GameVersion = "GameVersion", 0..=100;
+    /// Which table.
+    TableId = "TableID", 0..=50;
+    /// What makes a credit happen once.
+    AccountTransactionId = "AccountTransactionID", 1..=50;
+    /// What kind of credit it is; recorded.
+    AccountTransactionTypeId = "AccountTransactionTypeID", 1..=50;
+    /// Of an alert's answer, as the seven below.
+    Source = "Source", 0..=50;
+    /// What the player chose.
+    AlertActionId = "AlertActionID", 0..=50;
+    /// The operator's name for that choice.
+    OperatorAlertActionReference = "OperatorAlertActionReference", 0..=50;
+    /// The operator's name for the alert.
+    OperatorAlertReference = "OperatorAlertReference", 0..=50;
+    /// Which regulator asked for the alert.
+    GamingRegulatorCode = "GamingRegulatorCode", 0..=50;
+    /// What kind of alert it was.
+    Type = "Type", 0..=50;
+    /// How the player was told.
+    Method = "Method", 0..=50;
+    /// Whatever else belongs to it.
+    Data = "Data", 0..=50;
 }
 
 /// What stands behind a member's name. `null` is no value: it counts as missing.

@@ -5,16 +5,51 @@
 
 use std::borrow::Cow;
 
-use shards::ledger::{Funds, SessionFacts};
+use shards::ledger::{Booked, Funds, SessionFacts};
 use shards::types::SessionToken;
 
 use super::error_code::ErrorCode;
+use super::failure::Failure;
 use crate::domain::FundsPriority;
 use crate::http::{Rejection, Status};
 
-/// The answer of balance.
+/// The answer of balance and end.
 pub(super) fn write_balance(funds: &Funds, priority: FundsPriority, out: &mut Vec<u8>) {
     write_code(ErrorCode::Success, out);
+    write_funds(funds, priority, out);
+    out.push(b'}');
+}
+
+/// The answer of a booking; `with_split` says how a stake was taken.
+pub(super) fn write_booked(
+    booked: &Booked,
+    priority: FundsPriority,
+    reference: &str,
+    with_split: bool,
+    out: &mut Vec<u8>,
+) {
+    write_code(ErrorCode::Success, out);
+    write_funds(&booked.funds, priority, out);
+    out.extend_from_slice(b",\"Result\":{\"OperatorTransactionReference\":");
+    write_text(reference, out);
+    if with_split {
+        let currency = booked.funds.currency;
+        out.extend_from_slice(b",\"OperatorTransactionSplit\":{\"BonusAmount\":\"");
+        booked.split.bonus.write_major(currency, out);
+        out.extend_from_slice(b"\",\"CashAmount\":\"");
+        booked.split.cash.write_major(currency, out);
+        out.extend_from_slice(b"\"}");
+    }
+    out.extend_from_slice(b"}}");
+}
+
+/// The answer of an endpoint that tells nothing but that it was done.
+pub(super) fn write_done(out: &mut Vec<u8>) {
+    write_code(ErrorCode::Success, out);
+    out.push(b'}');
+}
+
+fn write_funds(funds: &Funds, priority: FundsPriority, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"Balance\":{\"CurrencyCode\":\"");
     out.extend_from_slice(funds.currency.code().as_bytes());
     out.extend_from_slice(b"\",\"CashFunds\":\"");
@@ -23,7 +58,7 @@ pub(super) fn write_balance(funds: &Funds, priority: FundsPriority, out: &mut Ve
     funds.balance.bonus.write_major(funds.currency, out);
     out.extend_from_slice(b"\",\"FundsPriority\":\"");
     out.extend_from_slice(priority.as_str().as_bytes());
-    out.extend_from_slice(b"\"}}");
+    out.extend_from_slice(b"\"}");
 }
 
 /// The answer of createtoken.
@@ -50,12 +85,19 @@ pub(super) fn write_player(session: &SessionFacts, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\"}}");
 }
 
-/// An answer that says what went wrong.
-pub(super) fn write_error(code: ErrorCode, description: &str, out: &mut Vec<u8>) {
+/// An answer that says what went wrong, and the balance where the code comes with it.
+pub(super) fn write_failure(failure: &Failure, out: &mut Vec<u8>) {
+    write_description(failure.code(), failure.description(), out);
+    if let Some((funds, priority)) = failure.balance() {
+        write_funds(funds, priority, out);
+    }
+    out.push(b'}');
+}
+
+fn write_description(code: ErrorCode, description: &str, out: &mut Vec<u8>) {
     write_code(code, out);
     out.extend_from_slice(b",\"ErrorDescription\":");
     write_text(description, out);
-    out.push(b'}');
 }
 
 /// The body for a request that the transport refuses: the client's doing below 500,
@@ -71,7 +113,8 @@ pub(super) fn write_rejection(rejection: &Rejection, out: &mut Vec<u8>) {
         Cow::Borrowed(text) => text,
         Cow::Owned(text) => text,
     };
-    write_error(code, description, out);
+    write_description(code, description, out);
+    out.push(b'}');
 }
 
 /// The body of `/healthz`.
@@ -183,6 +226,62 @@ mod tests {
         }
     }
 
+    fn pounds(cash: i64, bonus: i64) -> Funds {
+        let minor = |minor| Amount::from_minor(minor).unwrap();
+        Funds {
+            currency: Currency::parse("GBP").unwrap(),
+            balance: Balance {
+                cash: minor(cash),
+                bonus: minor(bonus),
+            },
+        }
+    }
+
+    const BALANCE: &str = r#""Balance":{"CurrencyCode":"GBP","CashFunds":"90.00","BonusFunds":"0.05","FundsPriority":"CashFundsFirst"}"#;
+
+    #[test]
+    fn a_booking_has_the_balance_its_reference_and_a_bet_s_split() {
+        let booked = Booked {
+            funds: pounds(9_000, 5),
+            split: pounds(1_000, 25).balance,
+        };
+        let answer = |with_split| {
+            let priority = FundsPriority::CashFundsFirst;
+            written(|out| write_booked(&booked, priority, "t\"1", with_split, out))
+        };
+        assert_eq!(
+            answer(true),
+            format!(
+                r#"{{"ErrorCode":0,{BALANCE},"Result":{{"OperatorTransactionReference":"t\"1","OperatorTransactionSplit":{{"BonusAmount":"0.25","CashAmount":"10.00"}}}}}}"#
+            )
+        );
+        assert_eq!(
+            answer(false),
+            format!(
+                r#"{{"ErrorCode":0,{BALANCE},"Result":{{"OperatorTransactionReference":"t\"1"}}}}"#
+            )
+        );
+        assert_eq!(written(write_done), r#"{"ErrorCode":0}"#);
+    }
+
+    #[test]
+    fn a_failure_has_the_balance_behind_its_sentence() {
+        let failure = |balance| Failure::Refused {
+            code: ErrorCode::InsufficientFunds,
+            description: Cow::Borrowed("too much"),
+            balance,
+        };
+        let shown = failure(Some((pounds(9_000, 5), FundsPriority::CashFundsFirst)));
+        assert_eq!(
+            written(|out| write_failure(&shown, out)),
+            format!(r#"{{"ErrorCode":-2,"ErrorDescription":"too much",{BALANCE}}}"#)
+        );
+        assert_eq!(
+            written(|out| write_failure(&failure(None), out)),
+            r#"{"ErrorCode":-2,"ErrorDescription":"too much"}"#
+        );
+    }
+
     #[test]
     fn a_written_token_reads_back() {
         for millis in [0, 1, 15, 16, 1_795_354_145_000, i64::MAX] {
@@ -245,7 +344,10 @@ mod tests {
         #[test]
         fn any_text_reads_back(text: String, controls in "[\\x00-\\x20\"\\\\\\x7f\u{2028}]{0,20}") {
             for text in [text, controls] {
-                let body = written(|out| write_error(ErrorCode::Refused, &text, out));
+                let body = written(|out| {
+                    write_description(ErrorCode::Refused, &text, out);
+                    out.push(b'}');
+                });
                 let value: serde_json::Value = serde_json::from_str(&body).unwrap();
                 prop_assert_eq!(value["ErrorDescription"].as_str(), Some(text.as_str()));
             }

@@ -16,11 +16,36 @@ pub enum Endpoint {
     RedeemToken,
     /// Reads the balance.
     Balance,
+    /// Takes a stake.
+    PlaceBet,
+    /// Pays winnings.
+    AwardWinnings,
+    /// Reverses a bet.
+    RollbackBet,
+    /// Gives money back without naming a bet.
+    VoidBet,
+    /// Closes a round.
+    End,
+    /// Credits outside any round.
+    Credit,
+    /// Records the player's answer to an alert.
+    Alert,
 }
 
 impl Endpoint {
     /// All of them, in the order of their discriminants.
-    pub const ALL: [Self; 3] = [Self::CreateToken, Self::RedeemToken, Self::Balance];
+    pub const ALL: [Self; 10] = [
+        Self::CreateToken,
+        Self::RedeemToken,
+        Self::Balance,
+        Self::PlaceBet,
+        Self::AwardWinnings,
+        Self::RollbackBet,
+        Self::VoidBet,
+        Self::End,
+        Self::Credit,
+        Self::Alert,
+    ];
 
     /// Where it is.
     #[must_use]
@@ -29,6 +54,13 @@ impl Endpoint {
             Self::CreateToken => "/v1.0/session/createtoken",
             Self::RedeemToken => "/v1.0/session/redeemtoken",
             Self::Balance => "/v1.0/balance",
+            Self::PlaceBet => "/v1.0/gameround/placebet",
+            Self::AwardWinnings => "/v1.0/gameround/awardwinnings",
+            Self::RollbackBet => "/v1.0/gameround/rollbackbet",
+            Self::VoidBet => "/v1.0/gameround/voidbet",
+            Self::End => "/v1.0/gameround/end",
+            Self::Credit => "/v1.0/accounttransaction/credit",
+            Self::Alert => "/v1.0/alertwalletcallbacknotification",
         }
     }
 
@@ -39,6 +71,13 @@ impl Endpoint {
             Self::CreateToken => "createtoken",
             Self::RedeemToken => "redeemtoken",
             Self::Balance => "balance",
+            Self::PlaceBet => "placebet",
+            Self::AwardWinnings => "awardwinnings",
+            Self::RollbackBet => "rollbackbet",
+            Self::VoidBet => "voidbet",
+            Self::End => "end",
+            Self::Credit => "credit",
+            Self::Alert => "alert",
         }
     }
 }
@@ -71,6 +110,10 @@ impl Route {
 /// # Errors
 /// 404, 405 with `Allow`, 411, or 415.
 pub(super) fn check_head(head: &RequestHead<'_>) -> Result<Route, Rejection> {
+    // The parser lets `*` pass for OPTIONS only: it asks about the whole server.
+    if head.path == "*" {
+        return Err(wrong_method("GET, HEAD, POST"));
+    }
     let route = Route::of_path(head.path).ok_or_else(unknown_path)?;
     match (route, head.method) {
         (Route::Health, Method::Get | Method::Head) => Ok(route),
@@ -217,6 +260,12 @@ mod tests {
         for method in [Get, Head] {
             check(RequestHead { method, ..health }, 200, None);
         }
+        let server = RequestHead {
+            method: Options,
+            path: "*",
+            ..health
+        };
+        check(server, 405, Some("GET, HEAD, POST"));
     }
 
     #[test]

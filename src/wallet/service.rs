@@ -4,18 +4,25 @@
 //! validates, the domain is known, the caller may call, and the owner of the account
 //! says the rest. Nothing borrowed from a body or from the reader's buffers lives
 //! across a wait: a request owns what it needs before its shard is asked.
+//!
+//! This file has what all requests have in common; `sessions`, `reads` and `bookings`
+//! have the steps of each family of endpoints.
+
+mod bookings;
+mod reads;
+mod sessions;
 
 use std::cell::RefCell;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use compact_str::CompactString;
-use ipnet::IpNet;
 use shards::Submit;
 use shards::ledger::{Command, Facts, Outcome, SessionFacts};
-use shards::types::{AccountId, SessionToken, UnixMillis};
+use shards::types::{AccountId, UnixMillis};
 
 use super::address::{any_holds, client_address};
 use super::auth::{Session, knows_platform};
@@ -23,21 +30,15 @@ use super::error_code::ErrorCode;
 use super::failure::Failure;
 use super::json::JsonReader;
 use super::metrics::WalletMetrics;
-use super::request::{self, Common, CreateToken, Read, ReadBalance, RedeemToken};
+use super::mint::TokenMint;
+use super::refusal::Times;
+use super::request::{self, Common, Read};
 use super::response;
 use super::routes::{self, Endpoint, Route};
-use crate::domain::{Domain, Domains};
+use crate::domain::Domain;
 use crate::http::{Answer, Rejection, Request, RequestHead, Service, Status};
-
-/// How far ahead of our clock a token may be: clocks of two machines differ, and a
-/// token may be minted on another one (protocol.md section 6).
-const TOKEN_AHEAD_MAX: Duration = Duration::from_secs(5);
-
-/// How long a spent token is remembered beyond its life, so that a clock that is set
-/// back a little forgets none that lives again. A redeem looks at the clock before the
-/// ledger does, and waits in between: as late as this it may still be spent, later the
-/// ledger refuses it.
-const SPENT_TOKEN_MARGIN: Duration = Duration::from_secs(30);
+use crate::live::{Snapshot, View};
+use crate::settings::Settings;
 
 /// Seconds after which a client may try again when we cannot take its request:
 /// overload passes in milliseconds and a restart in seconds, and 1 is the least
@@ -48,16 +49,18 @@ const RETRY_AFTER_S: u32 = 1;
 pub struct Parts<L> {
     /// Takes commands to the shards.
     pub ledger: L,
-    /// The brands that are served.
-    pub domains: Arc<Domains>,
-    /// Peers whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpNet>,
+    /// The brands that are served and the proxies that are trusted, as they are now.
+    pub settings: Rc<View<Settings>>,
     /// The wall clock.
     pub clock: Box<dyn Fn() -> UnixMillis>,
     /// Where this shard counts.
     pub metrics: Arc<WalletMetrics>,
     /// Set once the server stops taking requests.
     pub draining: Arc<AtomicBool>,
+    /// What requests are judged by, for the words of a refusal.
+    pub times: Times,
+    /// Gives session tokens their times; one for all shards.
+    pub mint: Arc<TokenMint>,
 }
 
 /// Answers the wallet's requests on one shard.
@@ -68,6 +71,8 @@ pub struct WalletService<L> {
 
 /// Who sent the request at hand, as far as we can tell.
 struct Caller<'r> {
+    /// By which all of the request is judged, whatever changes meanwhile.
+    settings: &'r Snapshot<Settings>,
     session: &'r mut Session,
     authorization: Option<&'r [u8]>,
     forwarded_for: &'r [&'r [u8]],
@@ -77,11 +82,26 @@ struct Caller<'r> {
     sequence: Option<CompactString>,
 }
 
+impl<'r> Caller<'r> {
+    fn domain_of(&self, account: &AccountId) -> Result<&'r Domain, Failure> {
+        let domain = self.settings.domains.get(account.domain());
+        domain.ok_or(Failure::refused(
+            ErrorCode::AccountNotFound,
+            "OperatorAccountID: unknown domain",
+        ))
+    }
+}
+
 impl<L: Submit> Service for WalletService<L> {
     type Session = Session;
 
     fn check_head(&self, head: &RequestHead<'_>) -> Result<(), Rejection> {
         routes::check_head(head).map(|_| ())
+    }
+
+    /// A full shard is not a dead one: a load balancer must not take it away.
+    fn is_always_admitted(&self, head: &RequestHead<'_>) -> bool {
+        Route::of_path(head.path) == Some(Route::Health)
     }
 
     async fn call(
@@ -93,7 +113,12 @@ impl<L: Submit> Service for WalletService<L> {
         match Route::of_path(request.head.path) {
             Some(Route::Health) => self.health(body),
             Some(Route::Endpoint(endpoint)) => {
+                let settings = self.parts.settings.get();
+                if settings.domains.any_signed() {
+                    session.signed.keep(request.signature, request.body);
+                }
                 let caller = Caller {
+                    settings: &settings,
                     session,
                     authorization: request.authorization,
                     forwarded_for: request.forwarded_for,
@@ -146,7 +171,7 @@ impl<L: Submit> WalletService<L> {
         let (code, answer) = match walked {
             Ok(()) => (ErrorCode::Success, Answer::OK),
             Err(failure) => {
-                response::write_error(failure.code(), failure.description(), out);
+                response::write_failure(&failure, out);
                 (failure.code(), self.answer_of(&failure))
             }
         };
@@ -165,7 +190,7 @@ impl<L: Submit> WalletService<L> {
 
     fn answer_of(&self, failure: &Failure) -> Answer {
         match failure {
-            Failure::Refused(..) => Answer::OK,
+            Failure::Refused { .. } => Answer::OK,
             Failure::Unavailable(reason) => {
                 self.parts.metrics.record_unavailable(*reason);
                 UNAVAILABLE
@@ -184,86 +209,44 @@ impl<L: Submit> WalletService<L> {
         match endpoint {
             Endpoint::CreateToken => {
                 let request = self.read(caller, body)?;
-                let token = self.create_token(caller, request).await?;
-                response::write_token(token, out);
+                self.create_token(caller, request, out).await
             }
             Endpoint::RedeemToken => {
                 let request = self.read(caller, body)?;
-                let session = self.redeem_token(caller, request).await?;
-                response::write_player(&session, out);
+                self.redeem_token(caller, request, out).await
             }
             Endpoint::Balance => {
                 let request = self.read(caller, body)?;
-                self.read_balance(caller, request, out).await?;
+                self.read_balance(caller, request, out).await
             }
-        }
-        Ok(())
-    }
-
-    async fn create_token(
-        &self,
-        caller: &mut Caller<'_>,
-        request: CreateToken,
-    ) -> Result<SessionToken, Failure> {
-        self.admit(caller, &request.account, &request.common)?;
-        let account = request.account;
-        let session = self
-            .ask_session(Command::ReadLatestSession { account })
-            .await?;
-        Ok(SessionToken {
-            key: session.key,
-            issued_at: (self.parts.clock)(),
-        })
-    }
-
-    /// The one request whose domain is known only after a lookup: the session says
-    /// whose it is, and how long its tokens live.
-    async fn redeem_token(
-        &self,
-        caller: &mut Caller<'_>,
-        request: RedeemToken,
-    ) -> Result<SessionFacts, Failure> {
-        let RedeemToken { common, token } = request;
-        let now = (self.parts.clock)();
-        if token.issued_at > now.after(TOKEN_AHEAD_MAX) {
-            return Err(Failure::refused(
-                ErrorCode::Refused,
-                "SessionToken: its time is in the future",
-            ));
-        }
-        let key = token.key;
-        let session = self.ask_session(Command::ReadSession { key }).await?;
-        let domain = self.domain_of(&session.account)?;
-        let expires_at = token.issued_at.after(domain.session_token_ttl);
-        if now > expires_at {
-            return Err(Failure::refused(
-                ErrorCode::SessionNotFound,
-                "SessionToken: older than its life, ask for a new one",
-            ));
-        }
-        self.authorise(caller, domain, &common)?;
-        if !domain.single_use_tokens {
-            return Ok(session);
-        }
-        let expires_at = expires_at.after(SPENT_TOKEN_MARGIN);
-        self.ask_session(Command::SpendToken { token, expires_at })
-            .await
-    }
-
-    async fn read_balance(
-        &self,
-        caller: &mut Caller<'_>,
-        request: ReadBalance,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Failure> {
-        let domain = self.admit(caller, &request.account, &request.common)?;
-        let account = request.account;
-        match self.ask(Command::ReadBalance { account }).await? {
-            Facts::Funds(funds) => {
-                response::write_balance(&funds, domain.funds_priority, out);
-                Ok(())
+            Endpoint::PlaceBet => {
+                let request = self.read(caller, body)?;
+                self.place_bet(caller, request, out).await
             }
-            facts => Err(Failure::unexpected(&facts)),
+            Endpoint::AwardWinnings => {
+                let request = self.read(caller, body)?;
+                self.award_winnings(caller, request, out).await
+            }
+            Endpoint::RollbackBet => {
+                let request = self.read(caller, body)?;
+                self.roll_back_bet(caller, request, out).await
+            }
+            Endpoint::VoidBet => {
+                let request = self.read(caller, body)?;
+                self.void_bet(caller, request, out).await
+            }
+            Endpoint::End => {
+                let request = self.read(caller, body)?;
+                self.end_round(caller, request, out).await
+            }
+            Endpoint::Credit => {
+                let request = self.read(caller, body)?;
+                self.credit(caller, request, out).await
+            }
+            Endpoint::Alert => {
+                let request = self.read(caller, body)?;
+                self.answer_alert(caller, request, out).await
+            }
         }
     }
 
@@ -278,26 +261,18 @@ impl<L: Submit> WalletService<L> {
     }
 
     /// Domain known, then caller authorised: for requests that name their account.
-    fn admit(
+    fn admit<'r>(
         &self,
-        caller: &mut Caller<'_>,
+        caller: &mut Caller<'r>,
         account: &AccountId,
         common: &Common,
-    ) -> Result<&Domain, Failure> {
-        let domain = self.domain_of(account)?;
+    ) -> Result<&'r Domain, Failure> {
+        let domain = caller.domain_of(account)?;
         self.authorise(caller, domain, common)?;
         Ok(domain)
     }
 
-    fn domain_of(&self, account: &AccountId) -> Result<&Domain, Failure> {
-        let domain = self.parts.domains.get(account.domain());
-        domain.ok_or(Failure::refused(
-            ErrorCode::AccountNotFound,
-            "OperatorAccountID: unknown domain",
-        ))
-    }
-
-    /// Client address, then credentials, then platform key.
+    /// Client address, then credentials and signature, then platform key.
     fn authorise(
         &self,
         caller: &mut Caller<'_>,
@@ -305,17 +280,19 @@ impl<L: Submit> WalletService<L> {
         common: &Common,
     ) -> Result<(), Failure> {
         let Caller {
+            settings,
             session,
             authorization,
             forwarded_for,
             peer,
             ..
         } = caller;
-        let address = client_address(*peer, forwarded_for, &self.parts.trusted_proxies)
+        let address = client_address(*peer, forwarded_for, &settings.trusted_proxies)
             .map_err(|_| Failure::not_authorised())?;
         let allowed = domain.allow.is_empty() || any_holds(&domain.allow, address);
         if allowed
-            && session.admits(*authorization, domain)
+            && session.admits(*authorization, domain, settings.generation())
+            && session.signed.fits(&domain.signature_keys)
             && knows_platform(domain, &common.platform_key)
         {
             Ok(())

@@ -24,11 +24,15 @@ impl Admin {
 
     /// Calls an endpoint; a body is JSON text.
     pub fn call(&mut self, method: &str, target: &str, body: Option<&str>) -> Answer {
-        let mut request = Request::new(method, target).field("Authorization", &self.authorization);
+        let mut request = self.request(method, target);
         if let Some(body) = body {
             request = request.field("Content-Type", "application/json").body(body);
         }
         self.client.call(&request)
+    }
+
+    fn request(&self, method: &str, target: &str) -> Request {
+        Request::new(method, target).field("Authorization", &self.authorization)
     }
 
     pub fn get(&mut self, target: &str) -> Answer {
@@ -47,12 +51,62 @@ impl Admin {
     }
 
     pub fn deposit(&mut self, id: &str, transaction: &str, amount: &str) -> Answer {
+        self.money("deposits", id, transaction, amount)
+    }
+
+    /// Posts money: `deposits`, `withdrawals` or `bonuses`.
+    pub fn money(&mut self, what: &str, id: &str, transaction: &str, amount: &str) -> Answer {
+        let request = self.money_request(what, id, transaction, amount);
+        self.client.call(&request)
+    }
+
+    /// A deposit to a server that may close the connection instead of an answer.
+    pub fn try_deposit(&mut self, id: &str, transaction: &str, amount: &str) -> Option<Answer> {
+        let request = self.money_request("deposits", id, transaction, amount);
+        self.client.send(&request.bytes());
+        self.client.try_answer()
+    }
+
+    fn money_request(&self, what: &str, id: &str, transaction: &str, amount: &str) -> Request {
         let body = json!({"TransactionID": transaction, "Amount": amount}).to_string();
-        self.call(
-            "POST",
-            &format!("/admin/v1/accounts/{id}/deposits"),
-            Some(&body),
-        )
+        self.request("POST", &format!("/admin/v1/accounts/{id}/{what}"))
+            .field("Content-Type", "application/json")
+            .body(body)
+    }
+
+    /// Gives bonus funds.
+    pub fn bonus(&mut self, id: &str, transaction: &str, amount: &str) {
+        let answer = self.money("bonuses", id, transaction, amount);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
+    /// Puts `limits` or `status`; gives the account.
+    pub fn put(&mut self, id: &str, what: &str, body: &Value) -> Value {
+        let target = format!("/admin/v1/accounts/{id}/{what}");
+        let answer = self.call("PUT", &target, Some(&body.to_string()));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    pub fn read(&mut self, id: &str) -> Value {
+        let answer = self.get(&format!("/admin/v1/accounts/{id}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    /// The row of a domain in the trial balance; every row's total must be zero.
+    pub fn trial_balance(&mut self, domain: &str) -> Value {
+        let answer = self.get("/admin/v1/trial-balance");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let body = answer.json();
+        let rows = body["Domains"].as_array().unwrap();
+        for row in rows {
+            let total: String = row["Total"].as_str().unwrap().replace(['0', '.'], "");
+            assert!(total.is_empty(), "{row}");
+        }
+        let row = rows.iter().find(|row| row["Domain"] == domain);
+        row.unwrap_or_else(|| panic!("no {domain} in {body}"))
+            .clone()
     }
 
     /// Opens a session of country GB and gives its key.

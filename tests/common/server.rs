@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::{PATIENCE, eventually};
+use super::{Admin, PATIENCE, eventually};
 
 /// The bearer token of the admin API in every test.
 pub const ADMIN_TOKEN: &str = "adm1n-t0ken-of-the-tests";
@@ -61,6 +61,12 @@ credentials = [{ user = "gw", password = "s3cret-of-hasty" }]
 session_token_ttl = "20s"
 
 [[domain]]
+name = "arcade"
+currency = "GBP"
+credentials = [{ user = "gw", password = "s3cret-of-arcade" }]
+games = ["chess", "11588"]
+
+[[domain]]
 name = "rotating"
 currency = "GBP"
 credentials = [
@@ -82,6 +88,12 @@ pub struct Setup {
     pub log: &'static str,
     /// Lines for the table `[limits]`.
     pub limits: &'static str,
+    /// The table `[listen.tls]`, if any.
+    pub tls: String,
+    /// More domains.
+    pub domains: String,
+    /// Lines for the table `[ledger]`.
+    pub ledger: &'static str,
 }
 
 impl Default for Setup {
@@ -94,6 +106,9 @@ impl Default for Setup {
             segment_bytes: 1 << 20,
             log: "",
             limits: "",
+            tls: String::new(),
+            domains: String::new(),
+            ledger: "",
         }
     }
 }
@@ -123,6 +138,9 @@ impl Setup {
             segment_bytes,
             log,
             limits,
+            tls,
+            domains,
+            ledger,
         } = self;
         let data_dir = home.join("data");
         let config = format!(
@@ -136,6 +154,7 @@ trusted_proxies = ["127.0.0.1/32", "10.9.0.0/16", "2001:db8:9::/48"]
 [listen]
 wallet = "{listen}"
 admin = "127.0.0.1:0"
+{tls}
 
 [log]
 segment_bytes = {segment_bytes}
@@ -146,7 +165,11 @@ token = "{ADMIN_TOKEN}"
 
 [limits]
 {limits}
-{DOMAINS}"#,
+
+[ledger]
+{ledger}
+{DOMAINS}
+{domains}"#,
             data_dir.display()
         );
         let path = home.join("purser.toml");
@@ -236,10 +259,54 @@ impl Server {
         )
     }
 
+    /// Changes the text of the configuration file, which nobody reads yet.
+    pub fn edit_config(&self, edit: impl FnOnce(String) -> String) {
+        let path = self.home.path().join("purser.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let edited = edit(text.clone());
+        assert_ne!(text, edited, "nothing was edited");
+        std::fs::write(&path, edited).unwrap();
+    }
+
+    /// Has the configuration read again, and gives what that ended with: `done` or
+    /// `refused`.
+    pub fn reload(&self) -> &'static str {
+        let counts = || {
+            let samples = Admin::of(self).metrics();
+            ["done", "refused"].map(|result| {
+                let name = format!("purser_config_reloads_total{{result=\"{result}\"}}");
+                let sample = samples.iter().find(|sample| sample.0 == name);
+                sample.unwrap_or_else(|| panic!("no {name}")).1
+            })
+        };
+        let before = counts();
+        self.signal(Signal::SIGHUP);
+        eventually("the configuration is read again", || {
+            let after = counts();
+            (after != before).then(|| {
+                if after[0] > before[0] {
+                    "done"
+                } else {
+                    "refused"
+                }
+            })
+        })
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends the process a signal.
     pub fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.child.id()).unwrap();
         kill(Pid::from_raw(id), signal).unwrap();
+    }
+
+    /// Its process id.
+    pub fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether the process has ended, and how.
@@ -247,14 +314,30 @@ impl Server {
         self.child.try_wait().unwrap()
     }
 
+    /// Kills the process as `kill -9` does, and starts another on the same data.
+    pub fn killed_and_restarted(mut self) -> Self {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let home = std::mem::replace(&mut self.home, tempfile::tempdir().unwrap());
+        let config = home.path().join("purser.toml");
+        Self::spawn(&["serve", "--config", config.to_str().unwrap()], home)
+    }
+
     /// Waits until the process has ended by itself.
-    pub fn ended(mut self) -> Ended {
+    pub fn ended(self) -> Ended {
+        self.ended_with_home().0
+    }
+
+    /// As [`Server::ended`], and keeps what is in its directory.
+    pub fn ended_with_home(mut self) -> (Ended, TempDir) {
         let status = eventually("the server ends", || self.try_ended());
-        Ended {
+        let ended = Ended {
             status,
             stdout: self.stdout.lock().unwrap().clone(),
             stderr: self.stderr.lock().unwrap().clone(),
-        }
+        };
+        let nothing = tempfile::tempdir().unwrap();
+        (ended, std::mem::replace(&mut self.home, nothing))
     }
 }
 
@@ -332,7 +415,7 @@ fn capture(output: impl Read + Send + 'static) -> Captured {
 pub fn address(said: &str, words: &str) -> Option<SocketAddr> {
     let complete = &said[..=said.rfind('\n')?];
     let line = complete.lines().find(|line| line.contains(words))?;
-    let (_, url) = line.split_once("http://")?;
+    let (_, url) = line.split_once("://")?;
     url.split_whitespace()
         .next()?
         .trim_end_matches('/')

@@ -12,6 +12,13 @@ use super::{Answer, Client, Request, Server};
 pub const CREATE_TOKEN: &str = "/v1.0/session/createtoken";
 pub const REDEEM_TOKEN: &str = "/v1.0/session/redeemtoken";
 pub const BALANCE: &str = "/v1.0/balance";
+pub const PLACE_BET: &str = "/v1.0/gameround/placebet";
+pub const AWARD_WINNINGS: &str = "/v1.0/gameround/awardwinnings";
+pub const ROLLBACK_BET: &str = "/v1.0/gameround/rollbackbet";
+pub const VOID_BET: &str = "/v1.0/gameround/voidbet";
+pub const END: &str = "/v1.0/gameround/end";
+pub const CREDIT: &str = "/v1.0/accounttransaction/credit";
+pub const ALERT: &str = "/v1.0/alertwalletcallbacknotification";
 
 /// The members of a body in order, each value as JSON text.
 #[derive(Clone)]
@@ -38,6 +45,13 @@ impl Members {
         Self::common()
             .with("SessionToken", &text(token))
             .with("IPAddress", r#""203.0.113.7""#)
+    }
+
+    /// A booking says when it was sent, which must be about now.
+    pub fn booking(account: &str, currency: &str) -> Self {
+        Self::balance(account)
+            .with("Timestamp", &now_millis().to_string())
+            .with("CurrencyCode", &text(currency))
     }
 
     /// Sets a member, or adds it at the end.

@@ -1,13 +1,13 @@
 //! Clients of a server that dies: skewed accounts, many connections, and whatever was
-//! not answered is sent again with the same id.
+//! not answered is sent again with the same id, or, if it was a bet, rolled back.
+
+mod checks;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
-use serde_json::Value;
-
-use crate::books::{Book, Session};
+use crate::books::{BOOKED, Before, Book, Kind, NOT_FOUND, Request, Session};
 use crate::connection::{self as request, Answer, Connection, is_refused_for_now, minor};
 use crate::process::{Addresses, wait_us};
 use crate::random::Random;
@@ -15,8 +15,15 @@ use crate::random::Random;
 /// More than one batch's worth, so that batches fill while others are on their way.
 const CLIENTS: u64 = 16;
 
-/// Half of all deposits go to the first, a quarter to the second, and so on.
+/// Half of all requests go to the first, a quarter to the second, and so on. Those with an
+/// even number take bets.
 const ACCOUNTS: usize = 8;
+
+/// What a betting account starts with: more than all bets of a data set, a few thousand of
+/// up to [`BET_MINOR_MAX`], so that none is refused for want of funds.
+const FUNDS_MINOR: i64 = 100_000_000;
+
+const BET_MINOR_MAX: u64 = 2_000;
 
 /// A shard forgets the oldest session of an account that opens more than these.
 const SESSIONS_PER_ACCOUNT_MAX: usize = 32;
@@ -24,7 +31,7 @@ const SESSIONS_PER_ACCOUNT_MAX: usize = 32;
 /// How many sessions are read back after a crash; all of them at the end.
 const SESSIONS_READ: usize = 16;
 
-/// A deposit: which account's, which of its.
+/// A request that books: which account's, which of its.
 type Id = (usize, usize);
 
 /// What happened, for the figures.
@@ -36,6 +43,10 @@ pub(crate) struct Figures {
     pub(crate) sent_twice_at_once: AtomicU64,
     pub(crate) refused_for_now: AtomicU64,
     pub(crate) conflicts: AtomicU64,
+    pub(crate) repeats: AtomicU64,
+    pub(crate) bets: AtomicU64,
+    pub(crate) rolled_back: AtomicU64,
+    pub(crate) rolled_back_unbooked: AtomicU64,
     pub(crate) balances: AtomicU64,
     pub(crate) sessions: AtomicU64,
 }
@@ -58,6 +69,7 @@ struct Lines {
     admin: Connection,
     admin_too: Connection,
     wallet: Connection,
+    wallet_too: Connection,
 }
 
 impl Lines {
@@ -66,7 +78,16 @@ impl Lines {
             admin: Connection::open(to.admin)?,
             admin_too: Connection::open(to.admin)?,
             wallet: Connection::open(to.wallet)?,
+            wallet_too: Connection::open(to.wallet)?,
         })
+    }
+
+    /// The two connections that requests of a kind go over.
+    fn both(&mut self, kind: Kind) -> [&mut Connection; 2] {
+        match kind {
+            Kind::Deposit => [&mut self.admin, &mut self.admin_too],
+            Kind::Award | Kind::Bet | Kind::Rollback(_) => [&mut self.wallet, &mut self.wallet_too],
+        }
     }
 }
 
@@ -75,11 +96,25 @@ fn account(at: usize) -> String {
 }
 
 fn transaction(number: usize) -> String {
-    format!("d-{number}")
+    format!("t-{number}")
 }
 
 fn cash(answer: &Answer) -> i64 {
     minor(&answer.body["CashFunds"])
+}
+
+/// The definitive answer to a request, in the wallet's codes, and the balance that it shows.
+fn told(kind: Kind, answer: &Answer) -> (i64, i64) {
+    assert_eq!(answer.status, 200, "{kind:?}: {answer:?}");
+    match kind {
+        Kind::Deposit => (BOOKED, cash(answer)),
+        Kind::Award | Kind::Bet | Kind::Rollback(_) => {
+            let code = answer.body["ErrorCode"].as_i64().unwrap();
+            let balance = &answer.body["Balance"]["CashFunds"];
+            assert!(balance.is_string(), "{kind:?}: {answer:?}");
+            (code, minor(balance))
+        }
+    }
 }
 
 impl<'a> World<'a> {
@@ -113,7 +148,7 @@ impl<'a> World<'a> {
         });
     }
 
-    /// How many deposits wait to be sent again.
+    /// How many requests wait to be sent again.
     pub(crate) fn unanswered(&self) -> usize {
         self.unanswered.lock().unwrap().len()
     }
@@ -129,11 +164,13 @@ impl<'a> World<'a> {
             0..40 => {
                 let retry = self.unanswered.lock().unwrap().pop_front();
                 match retry {
+                    Some(id) if random.below(2) == 0 => self.give_up(lines, id),
                     Some(id) => self.retry(lines, id),
-                    None => self.deposit_new(lines, at, random),
+                    None => self.book_new(lines, at, random),
                 }
             }
-            40..75 => self.deposit_new(lines, at, random),
+            40..70 => self.book_new(lines, at, random),
+            70..75 => self.repeat(lines, at, random),
             75..85 => self.read_balance(&mut lines.wallet, at),
             85..90 => self.conflict(lines, at, random.next()),
             90..95 => self.open_session(lines, at),
@@ -141,65 +178,125 @@ impl<'a> World<'a> {
         }
     }
 
-    fn deposit_new(&self, lines: &mut Lines, at: usize, random: &mut Random) -> Option<()> {
-        let number = self.book(at).begin(1 + random.below(50_000) as i64);
+    fn book_new(&self, lines: &mut Lines, at: usize, random: &mut Random) -> Option<()> {
+        let takes_bets = at.is_multiple_of(2);
+        let (kind, most) = match random.below(8) {
+            0..4 if takes_bets => (Kind::Bet, BET_MINOR_MAX),
+            0..6 => (Kind::Deposit, 50_000),
+            _ => (Kind::Award, 50_000),
+        };
+        let minor = 1 + random.below(most) as i64;
+        let number = self.book(at).begin(kind, minor);
         if random.below(8) > 0 {
-            return self.deposit(&mut lines.admin, (at, number));
+            return self.send(lines, (at, number));
         }
         count(&self.figures.sent_twice_at_once);
-        let at_least = self.book(at).at_least_with(number);
+        let before = self.book(at).before_request(number);
         let request = self.request((at, number));
-        let sent = lines.admin.send(&request);
-        let sent_too = lines.admin_too.send(&request);
+        let [line, line_too] = lines.both(kind);
+        let sent = line.send(&request);
+        let sent_too = line_too.send(&request);
         let answers = [
-            sent.and_then(|()| lines.admin.answer()),
-            sent_too.and_then(|()| lines.admin_too.answer()),
+            sent.and_then(|()| line.answer()),
+            sent_too.and_then(|()| line_too.answer()),
         ];
         let is_alive = answers.iter().all(Option::is_some);
-        let mut booked = false;
+        let mut is_answered = false;
         for answer in answers.into_iter().flatten() {
-            booked |= self.judge((at, number), at_least, &answer);
+            is_answered |= self.judge((at, number), before, &answer);
         }
-        self.settle_or_keep((at, number), booked, is_alive)
+        self.settle_or_keep((at, number), is_answered, is_alive)
     }
 
     fn retry(&self, lines: &mut Lines, id: Id) -> Option<()> {
         count(&self.figures.retries);
-        self.deposit(&mut lines.admin, id)
+        self.send(lines, id)
     }
 
-    fn deposit(&self, admin: &mut Connection, id: Id) -> Option<()> {
-        let at_least = self.book(id.0).at_least_with(id.1);
-        let answer = admin.call(&self.request(id));
-        let booked = answer
+    /// What a platform does that has waited long enough: a bet is rolled back, and whatever
+    /// is owed is sent again.
+    fn give_up(&self, lines: &mut Lines, (at, number): Id) -> Option<()> {
+        let Request { kind, minor, .. } = self.book(at).request(number);
+        if kind != Kind::Bet {
+            return self.retry(lines, (at, number));
+        }
+        let rollback = self.book(at).begin(Kind::Rollback(number), minor);
+        self.send(lines, (at, rollback))
+    }
+
+    /// Sends something again that has its answer, which must be the same; or rolls it back,
+    /// if it is a bet that was booked.
+    fn repeat(&self, lines: &mut Lines, at: usize, random: &mut Random) -> Option<()> {
+        let number = self.book(at).answered_one(random.next());
+        let Some(number) = number else {
+            return Some(());
+        };
+        let request = self.book(at).request(number);
+        let is_open = request.kind == Kind::Bet && request.rollback.is_none();
+        if is_open && random.below(2) == 0 {
+            let mut book = self.book(at);
+            // Another client may have been first.
+            if book.request(number).rollback.is_none() {
+                let rollback = book.begin(Kind::Rollback(number), request.minor);
+                drop(book);
+                return self.send(lines, (at, rollback));
+            }
+        }
+        count(&self.figures.repeats);
+        self.send(lines, (at, number))
+    }
+
+    /// Sends a request once; without an answer it waits to be sent again.
+    fn send(&self, lines: &mut Lines, id: Id) -> Option<()> {
+        let before = self.book(id.0).before_request(id.1);
+        let request = self.request(id);
+        let kind = self.book(id.0).request(id.1).kind;
+        let [line, _] = lines.both(kind);
+        let answer = line.call(&request);
+        let is_answered = answer
             .as_ref()
-            .is_some_and(|answer| self.judge(id, at_least, answer));
-        self.settle_or_keep(id, booked, answer.is_some())
+            .is_some_and(|answer| self.judge(id, before, answer));
+        self.settle_or_keep(id, is_answered, answer.is_some())
     }
 
     fn request(&self, (at, number): Id) -> crate::common::Request {
-        let amount = self.book(at).minor(number);
-        request::deposit(&account(at), &transaction(number), amount)
+        let book = self.book(at);
+        let Request { kind, minor, .. } = book.request(number);
+        let (account, id) = (account(at), transaction(number));
+        match kind {
+            Kind::Deposit => request::deposit(&account, &id, minor),
+            Kind::Award => request::award(&account, &id, minor),
+            Kind::Bet => request::bet(&account, &id, minor, &book.betting_session),
+            Kind::Rollback(bet) => request::rollback(&account, &id, minor, &transaction(bet)),
+        }
     }
 
-    /// Checks an answer to a deposit; whether it says that it is booked. There are only
-    /// two that a right server gives.
-    fn judge(&self, id: Id, at_least: crate::books::AtLeast, answer: &Answer) -> bool {
+    /// Checks an answer; whether it is a definitive one.
+    fn judge(&self, id: Id, before: Before, answer: &Answer) -> bool {
         if is_refused_for_now(answer) {
             count(&self.figures.refused_for_now);
             return false;
         }
-        assert_eq!(answer.status, 200, "{id:?}: {answer:?}");
         let mut book = self.book(id.0);
-        book.saw(at_least, cash(answer));
-        if book.acknowledge(id.1) {
+        let kind = book.request(id.1).kind;
+        let (code, balance) = told(kind, answer);
+        let is_booked = code == BOOKED;
+        book.saw(if is_booked { before.booked() } else { before }, balance);
+        if book.answer(id.1, code) {
             count(&self.figures.acknowledged);
+            match (kind, code) {
+                (Kind::Bet, BOOKED) => count(&self.figures.bets),
+                (Kind::Rollback(_), NOT_FOUND) => count(&self.figures.rolled_back_unbooked),
+                (Kind::Rollback(_), _) => count(&self.figures.rolled_back),
+                _ => {}
+            }
         }
         true
     }
 
-    fn settle_or_keep(&self, id: Id, booked: bool, is_alive: bool) -> Option<()> {
-        if !booked {
+    fn settle_or_keep(&self, id: Id, is_answered: bool, is_alive: bool) -> Option<()> {
+        // A repeat that was not answered has its answer from before.
+        if !is_answered && self.book(id.0).request(id.1).code.is_none() {
             self.unanswered.lock().unwrap().push_back(id);
             if is_alive {
                 // It was refused for now: the log waits for its next segment.
@@ -214,27 +311,36 @@ impl<'a> World<'a> {
     /// An id that was used, with another amount: a mistake, today as after a crash.
     fn conflict(&self, lines: &mut Lines, at: usize, random: u64) -> Option<()> {
         let book = self.book(at);
-        let Some(number) = book.acknowledged_one(random) else {
+        let Some(number) = book.answered_one(random) else {
             return Some(());
         };
-        let other = book.minor(number) + 1;
+        let Request { kind, minor, .. } = book.request(number);
         drop(book);
-        let request = request::deposit(&account(at), &transaction(number), other);
-        let answer = lines.admin.call(&request)?;
+        let (account, id) = (account(at), transaction(number));
+        let request = match kind {
+            Kind::Deposit => request::deposit(&account, &id, minor + 1),
+            Kind::Award => request::award(&account, &id, minor + 1),
+            // Those of a bet that was never booked have no id to conflict with.
+            Kind::Bet | Kind::Rollback(_) => return Some(()),
+        };
+        let [line, _] = lines.both(kind);
+        let answer = line.call(&request)?;
         if !is_refused_for_now(&answer) {
-            assert_eq!(answer.status, 409, "{answer:?}");
-            assert_eq!(answer.body["Error"], "transaction_id_reused");
+            match kind {
+                Kind::Deposit => assert_eq!(answer.body["Error"], "transaction_id_reused"),
+                _ => assert_eq!(answer.body["ErrorCode"], -6, "{answer:?}"),
+            }
             count(&self.figures.conflicts);
         }
         Some(())
     }
 
     fn read_balance(&self, wallet: &mut Connection, at: usize) -> Option<()> {
-        let at_least = self.book(at).at_least();
+        let before = self.book(at).before();
         let answer = wallet.call(&request::balance(&account(at)))?;
         assert_eq!(answer.status, 200, "{answer:?}");
         let balance = minor(&answer.body["Balance"]["CashFunds"]);
-        self.book(at).saw(at_least, balance);
+        self.book(at).saw(before, balance);
         count(&self.figures.balances);
         Some(())
     }
@@ -277,81 +383,5 @@ impl<'a> World<'a> {
             self.book(at).sessions.insert(key, Session::LoggedOut);
         }
         Some(())
-    }
-
-    /// Creates the accounts, on a server that lives.
-    pub(crate) fn found(&self, to: Addresses) {
-        let mut admin = Connection::open(to.admin).unwrap();
-        for at in 0..ACCOUNTS {
-            let status = loop {
-                let answer = admin.call(&request::open_account(&account(at))).unwrap();
-                if !is_refused_for_now(&answer) {
-                    break answer.status;
-                }
-                wait_us(1_000);
-            };
-            assert!(matches!(status, 200 | 201), "{status}");
-        }
-    }
-
-    /// Checks what a server knows to which nobody else has talked since it started.
-    pub(crate) fn check_recovered(&self, to: Addresses, random: &mut Random) {
-        let mut lines = Lines::open(to).unwrap();
-        for at in 0..ACCOUNTS {
-            let balance = read_both(&mut lines, at);
-            self.book(at).check_recovered(balance);
-            let book = self.book(at);
-            let first = random.below(book.sessions.len().max(1) as u64) as usize;
-            let some = book.sessions.iter().skip(first).take(SESSIONS_READ);
-            some.for_each(|(key, session)| check_session(&mut lines, key, *session));
-        }
-    }
-
-    /// Sends everything again that was not answered, until it is, and then checks that
-    /// every balance is the sum of all deposits, once each; gives the sum of all.
-    pub(crate) fn check_settled(&self, to: Addresses) -> i64 {
-        let mut lines = Lines::open(to).unwrap();
-        loop {
-            let Some(id) = self.unanswered.lock().unwrap().pop_front() else {
-                break;
-            };
-            self.retry(&mut lines, id).unwrap();
-        }
-        let mut total = 0;
-        for at in 0..ACCOUNTS {
-            let balance = read_both(&mut lines, at);
-            let mut book = self.book(at);
-            book.check_settled(balance);
-            total += balance;
-            for (key, session) in &book.sessions {
-                check_session(&mut lines, key, *session);
-            }
-        }
-        total
-    }
-}
-
-/// The balance that both APIs show.
-fn read_both(lines: &mut Lines, at: usize) -> i64 {
-    let of_wallet = lines.wallet.call(&request::balance(&account(at))).unwrap();
-    let of_admin = lines
-        .admin
-        .call(&request::read_account(&account(at)))
-        .unwrap();
-    assert_eq!(of_admin.status, 200, "{of_admin:?}");
-    assert_eq!(of_admin.body["BonusFunds"], "0.00");
-    let balance = minor(&of_wallet.body["Balance"]["CashFunds"]);
-    assert_eq!(balance, cash(&of_admin), "{of_wallet:?}");
-    balance
-}
-
-fn check_session(lines: &mut Lines, key: &str, expected: Session) {
-    let answer = lines.admin.call(&request::read_session(key)).unwrap();
-    assert_eq!(answer.status, 200, "{key} was opened: {answer:?}");
-    let is_live = answer.body["LogoutAt"] == Value::Null;
-    match expected {
-        Session::InDoubt => {}
-        Session::Live => assert!(is_live, "{key}: {answer:?}"),
-        Session::LoggedOut => assert!(!is_live, "{key}: {answer:?}"),
     }
 }

@@ -5,7 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 
 use serde_json::{Value, json};
 
-use crate::common::{ADMIN_TOKEN, BALANCE, Members, PATIENCE, Request, basic};
+use crate::common::{
+    ADMIN_TOKEN, AWARD_WINNINGS, BALANCE, Members, PATIENCE, PLACE_BET, ROLLBACK_BET, Request,
+    basic, text,
+};
 
 /// A connection; broken for good after the first call that gives `None`.
 pub(crate) struct Connection {
@@ -134,10 +137,45 @@ pub(crate) fn log_out(key: &str) -> Request {
     admin("DELETE", &format!("sessions/{key}"))
 }
 
-/// A balance, as the game platform asks for it.
-pub(crate) fn balance(account: &str) -> Request {
-    Request::new("POST", BALANCE)
+pub(crate) fn trial_balance() -> Request {
+    admin("GET", "trial-balance")
+}
+
+fn wallet(path: &str, members: &Members) -> Request {
+    Request::new("POST", path)
         .field("Authorization", &basic("gw", "s3cret-of-acme"))
         .field("Content-Type", "application/json")
-        .body(Members::balance(account).json())
+        .body(members.json())
+}
+
+/// A balance, as the game platform asks for it.
+pub(crate) fn balance(account: &str) -> Request {
+    wallet(BALANCE, &Members::balance(account))
+}
+
+fn round(account: &str, transaction: &str, minor: i64) -> Members {
+    Members::booking(account, "GBP")
+        .with("GameID", r#""game""#)
+        .with("GameRoundID", &text(&format!("r-{minor}")))
+        .with("GameRoundTransactionID", &text(transaction))
+        .with("Amount", &format!("{}.{:02}", minor / 100, minor % 100))
+        .with("EndRound", "false")
+}
+
+pub(crate) fn bet(account: &str, transaction: &str, minor: i64, session: &str) -> Request {
+    let members = round(account, transaction, minor)
+        .with("StartRound", "true")
+        .with("GatewaySessionToken", &text(session));
+    wallet(PLACE_BET, &members)
+}
+
+pub(crate) fn award(account: &str, transaction: &str, minor: i64) -> Request {
+    let members = round(account, transaction, minor).with("StartRound", "false");
+    wallet(AWARD_WINNINGS, &members)
+}
+
+pub(crate) fn rollback(account: &str, transaction: &str, minor: i64, bet: &str) -> Request {
+    let members =
+        round(account, transaction, minor).with("OriginalBetGameRoundTransactionID", &text(bet));
+    wallet(ROLLBACK_BET, &members)
 }

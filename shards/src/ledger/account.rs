@@ -1,11 +1,14 @@
 //! Accounts: who they are and what they hold.
 
 use super::index::{Index, Slab};
+use super::losses::Play;
 use super::{
-    AccountEntry, AccountFacts, AccountStatus, EntryMisfit, Funds, Ledger, books::BookIndex,
-    session::SessionIndex,
+    AccountEntry, AccountFacts, AccountStatus, EntryMisfit, Funds, Ledger, Limits, RefusalReason,
+    books::BookIndex, session::SessionIndex,
 };
-use crate::types::{AccountId, Balance, CountryCode, Currency, Lsn, SessionKey, UnixMillis};
+use crate::types::{
+    AccountId, Amount, Balance, CountryCode, Currency, Lsn, SessionKey, UnixMillis,
+};
 
 /// One account. A million of these are held per gigabyte or so: mind the size.
 #[derive(Debug)]
@@ -16,8 +19,12 @@ pub(super) struct Account {
     /// The last posting that touched this account or one of its sessions: any
     /// answer about the account rests on it.
     pub(super) last_lsn: Lsn,
+    /// The last booking of this account.
+    pub(super) last_booking: Lsn,
     pub(super) latest_session: Option<SessionIndex>,
     pub(super) open_rounds: u32,
+    /// Nothing until the account plays or is given a limit.
+    play: Option<Box<Play>>,
     pub(super) currency: Currency,
     pub(super) book: BookIndex,
     pub(super) country: CountryCode,
@@ -29,7 +36,83 @@ pub(super) struct Account {
 // Beside this: 64 of the session and about 20 in the two indices.
 const _: () = assert!(size_of::<Account>() <= 96);
 
+/// What an account is opened with.
+pub(super) struct NewAccount {
+    pub(super) id: AccountId,
+    pub(super) currency: Currency,
+    pub(super) country: CountryCode,
+    pub(super) book: BookIndex,
+    pub(super) created_at: UnixMillis,
+}
+
 impl Account {
+    /// An account that holds nothing yet.
+    pub(super) fn new(new: NewAccount) -> Self {
+        Self {
+            id: new.id,
+            balance: Balance::default(),
+            created_at: new.created_at,
+            last_lsn: Lsn::NONE,
+            last_booking: Lsn::NONE,
+            latest_session: None,
+            open_rounds: 0,
+            play: None,
+            currency: new.currency,
+            book: new.book,
+            country: new.country,
+            status: AccountStatus::Active,
+            sessions: 0,
+        }
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.play
+            .as_ref()
+            .map(|play| play.limits())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.play.get_or_insert_default().set_limits(limits);
+    }
+
+    /// Whether a stake may be lost; `None` is one beyond 64 bits.
+    pub(super) fn check_loss(
+        &self,
+        stake: Option<Amount>,
+        now: UnixMillis,
+    ) -> Result<(), RefusalReason> {
+        self.play
+            .as_ref()
+            .map_or(Ok(()), |play| play.check_loss(stake, now))
+    }
+
+    /// Whether a session may still bet.
+    pub(super) fn check_session_age(
+        &self,
+        created_at: UnixMillis,
+        now: UnixMillis,
+    ) -> Result<(), RefusalReason> {
+        self.play
+            .as_ref()
+            .map_or(Ok(()), |play| play.check_session_age(created_at, now))
+    }
+
+    /// Counts what was lost, or won back if it is below zero.
+    pub(super) fn book_loss(&mut self, minor: i64, now: UnixMillis) {
+        if minor != 0 {
+            self.play.get_or_insert_default().book_loss(minor, now);
+        }
+    }
+
+    /// So many more of its rounds are open, or fewer.
+    pub(super) fn count_rounds(&mut self, opened: i32) {
+        let Some(open_rounds) = self.open_rounds.checked_add_signed(opened) else {
+            unreachable!("a round was counted that is not there");
+        };
+        self.open_rounds = open_rounds;
+    }
+
     pub(super) fn funds(&self) -> Funds {
         Funds {
             currency: self.currency,
@@ -43,6 +126,8 @@ impl Account {
             funds: self.funds(),
             country: self.country,
             status: self.status,
+            limits: self.limits(),
+            last_booking: self.last_booking,
             created_at: self.created_at,
             open_rounds: self.open_rounds,
             live_session,
@@ -57,7 +142,9 @@ impl Account {
             status: self.status,
             balance: self.balance,
             created_at: self.created_at,
-            open_rounds: self.open_rounds,
+            last_booking: self.last_booking,
+            limits: self.limits(),
+            losses: self.play.as_ref().map(|play| play.losses()),
         }
     }
 }
@@ -74,19 +161,18 @@ impl Ledger {
         let Some(book) = self.books.find(entry.id.domain(), entry.currency) else {
             return Err(EntryMisfit::OutOfPlace("account without a book"));
         };
-        let at = self.accounts.insert(Account {
+        let mut account = Account::new(NewAccount {
             id: entry.id,
-            balance: entry.balance,
-            created_at: entry.created_at,
-            last_lsn: Lsn::NONE,
-            latest_session: None,
-            open_rounds: entry.open_rounds,
             currency: entry.currency,
-            book,
             country: entry.country,
-            status: entry.status,
-            sessions: 0,
+            book,
+            created_at: entry.created_at,
         });
+        account.balance = entry.balance;
+        account.status = entry.status;
+        account.last_booking = entry.last_booking;
+        account.play = Play::restored(entry.limits, entry.losses).map(Box::new);
+        let at = self.accounts.insert(account);
         Ok((at, book))
     }
 }

@@ -16,6 +16,14 @@ pub enum Misfit {
     /// It changes an account that is not there.
     #[error("its account does not exist")]
     NoSuchAccount,
+    /// It follows another booking of its account than the last one.
+    #[error("it follows the booking at {stated}, and the account's last is at {computed}")]
+    PreviousBooking {
+        /// What the posting says.
+        stated: Lsn,
+        /// What follows from the postings before.
+        computed: Lsn,
+    },
     /// The balance before and the money it moves do not give its balance after.
     #[error("its balance after is {stated:?} and the postings before it give {computed:?}")]
     Balance {
@@ -39,12 +47,23 @@ impl Ledger {
 
     fn check(&self, posting: &Posting) -> Result<(), Misfit> {
         let known = self.accounts.find(&posting.account);
-        let before = match (&posting.change, known) {
+        let (before, last_booking) = match (&posting.change, known) {
             (Change::AccountOpened { .. }, Some(_)) => return Err(Misfit::AccountExists),
-            (Change::AccountOpened { .. }, None) => Balance::default(),
+            (Change::AccountOpened { .. }, None) => (Balance::default(), Lsn::NONE),
             (_, None) => return Err(Misfit::NoSuchAccount),
-            (_, Some(at)) => self.accounts.get(at).balance,
+            (_, Some(at)) => {
+                let account = self.accounts.get(at);
+                (account.balance, account.last_booking)
+            }
         };
+        if let Some(stated) = posting.change.previous_booking()
+            && stated != last_booking
+        {
+            return Err(Misfit::PreviousBooking {
+                stated,
+                computed: last_booking,
+            });
+        }
         let computed = after(before, &posting.change);
         if computed == Some(posting.balance_after) {
             return Ok(());
@@ -78,7 +97,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ledger::LedgerSettings;
+    use crate::ledger::{Cashed, LedgerSettings};
     use crate::types::{AccountId, CountryCode, Currency, TransactionId, UnixMillis};
 
     fn posting(change: Change, cash_after: i64) -> Posting {
@@ -103,11 +122,12 @@ mod tests {
         posting(change, 0)
     }
 
-    fn deposit(minor: i64, cash_after: i64) -> Posting {
-        let change = Change::Deposited {
+    fn deposit(minor: i64, cash_after: i64, previous_booking: u64) -> Posting {
+        let change = Change::Deposited(Cashed {
             transaction: TransactionId::parse("d").unwrap(),
             amount: Amount::from_minor(minor).unwrap(),
-        };
+            previous_booking: Lsn(previous_booking),
+        });
         posting(change, cash_after)
     }
 
@@ -116,19 +136,28 @@ mod tests {
         let mut ledger = Ledger::new(LedgerSettings {
             idempotency_window: Duration::from_secs(3_600),
             digest_secret: [1, 2],
+            clock_skew_max: Duration::from_secs(300),
         });
         let steps = [
-            (deposit(5, 5), "its account does not exist"),
+            (deposit(5, 5, 0), "its account does not exist"),
             (open(), "applied"),
             (open(), "it opens an account that exists"),
             (
-                deposit(5, 6),
+                deposit(5, 6, 0),
                 "its balance after is Balance { cash: 6, bonus: 0 } and the postings before it \
                  give Some(Balance { cash: 5, bonus: 0 })",
             ),
-            (deposit(5, 5), "applied"),
             (
-                deposit(i64::MAX, 5),
+                deposit(5, 5, 1),
+                "it follows the booking at 1, and the account's last is at 0",
+            ),
+            (deposit(5, 5, 0), "applied"),
+            (
+                deposit(5, 10, 0),
+                "it follows the booking at 0, and the account's last is at 6",
+            ),
+            (
+                deposit(i64::MAX, 5, 6),
                 "its balance after is Balance { cash: 5, bonus: 0 } and the postings before it \
                  give None",
             ),

@@ -5,9 +5,13 @@
 //! has exactly one owner. The enums grow with the protocol; a new kind of booking
 //! is a new variant here, a new [`Change`](super::Change), and a rule in its file.
 
+use super::{
+    AnswerAlert, AwardWinnings, Book, Credit, EndRound, Limits, LimitsChange, LossPeriod, PlaceBet,
+    RollBackBet, VoidBet,
+};
 use crate::routing::slot_of;
 use crate::types::{
-    AccountId, Amount, Balance, CountryCode, Currency, SessionKey, SessionToken, Slot,
+    AccountId, Amount, Balance, CountryCode, Currency, Lsn, SessionKey, SessionToken, Slot,
     TransactionId, UnixMillis,
 };
 
@@ -92,6 +96,61 @@ pub enum Command {
         /// Which.
         key: SessionKey,
     },
+    /// Take a stake. → [`Facts::Booked`] with its split
+    PlaceBet(Box<PlaceBet>),
+    /// Pay winnings; zero records a loss. → [`Facts::Booked`]
+    AwardWinnings(Box<AwardWinnings>),
+    /// Reverse a bet. → [`Facts::Booked`]
+    RollBackBet(Box<RollBackBet>),
+    /// Give money back as a game action that names no bet. → [`Facts::Booked`]
+    VoidBet(Box<VoidBet>),
+    /// Close a round. → [`Facts::Funds`]
+    EndRound(Box<EndRound>),
+    /// Credit outside any round. → [`Facts::Booked`]
+    Credit(Box<Credit>),
+    /// Record the player's answer to an alert; books nothing. → [`Facts::Funds`]
+    AnswerAlert(Box<AnswerAlert>),
+    /// Pay the operator's money out of the cash funds. → [`Facts::Funds`]
+    Withdraw {
+        /// Whose.
+        account: AccountId,
+        /// Makes it happen once.
+        transaction: TransactionId,
+        /// How much; above zero.
+        amount: Amount,
+        /// What the amount is in.
+        currency: Currency,
+    },
+    /// Give bonus funds. → [`Facts::Funds`]
+    GrantBonus {
+        /// Whose.
+        account: AccountId,
+        /// Makes it happen once.
+        transaction: TransactionId,
+        /// How much; above zero.
+        amount: Amount,
+        /// What the amount is in.
+        currency: Currency,
+    },
+    /// Change the limits of an account. → [`Facts::Account`]
+    SetLimits {
+        /// Whose.
+        account: AccountId,
+        /// What changes.
+        limits: LimitsChange,
+    },
+    /// Stop an account's bets, or allow them again. → [`Facts::Account`]
+    SetStatus {
+        /// Whose.
+        account: AccountId,
+        /// What it becomes.
+        status: AccountStatus,
+    },
+    /// Read the operator's books of the shard that owns a slot. → [`Facts::Books`]
+    ReadBooks {
+        /// Any slot of that shard.
+        slot: Slot,
+    },
 }
 
 impl Command {
@@ -106,6 +165,18 @@ impl Command {
             | Self::ImportAccount { account, .. }
             | Self::Deposit { account, .. }
             | Self::OpenSession { account, .. } => slot_of(account),
+            Self::Withdraw { account, .. }
+            | Self::GrantBonus { account, .. }
+            | Self::SetLimits { account, .. }
+            | Self::SetStatus { account, .. } => slot_of(account),
+            Self::PlaceBet(bet) => slot_of(&bet.round.account),
+            Self::AwardWinnings(award) => slot_of(&award.round.account),
+            Self::RollBackBet(rollback) => slot_of(&rollback.round.account),
+            Self::VoidBet(void) => slot_of(&void.round.account),
+            Self::EndRound(end) => slot_of(&end.account),
+            Self::Credit(credit) => slot_of(&credit.account),
+            Self::AnswerAlert(alert) => slot_of(&alert.account),
+            Self::ReadBooks { slot } => *slot,
             Self::ReadSession { key } | Self::LogOutSession { key } => key.slot(),
             Self::SpendToken { token, .. } => token.key.slot(),
         }
@@ -132,6 +203,19 @@ pub enum Facts {
     Account(Box<AccountFacts>),
     /// A session.
     Session(SessionFacts),
+    /// A booking of a game or a credit, done now or before.
+    Booked(Booked),
+    /// The books of one shard.
+    Books(Vec<Book>),
+}
+
+/// What a booking tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Booked {
+    /// After it; for a repeat as they are now.
+    pub funds: Funds,
+    /// How the stake of a bet was taken, of a repeat too; zero for other bookings.
+    pub split: Balance,
 }
 
 /// Currency and balance of one account.
@@ -164,10 +248,15 @@ pub struct AccountFacts {
     pub country: CountryCode,
     /// Whether it may bet.
     pub status: AccountStatus,
+    /// What the operator limits.
+    pub limits: Limits,
     /// When it was created.
     pub created_at: UnixMillis,
     /// How many of its rounds are open.
     pub open_rounds: u32,
+    /// The position of its last booking in its shard's log, [`Lsn::NONE`] without any:
+    /// where a list of its transactions starts.
+    pub last_booking: Lsn,
     /// Its latest session, if that is live.
     pub live_session: Option<SessionKey>,
 }
@@ -221,4 +310,36 @@ pub enum RefusalReason {
     BalanceOverflow,
     /// The session has as many spent tokens as the ledger keeps for one.
     TooManyTokens,
+    /// The session named is not known, or is another account's (placebet).
+    SessionUnknown,
+    /// The session named was logged out (placebet).
+    SessionLoggedOut,
+    /// The session named is live and another account's.
+    SessionOfAnotherAccount,
+    /// The domain lists its games and this is none of them.
+    GameNotFound,
+    /// The bet was rolled back before it arrived.
+    RolledBackBefore,
+    /// The operator stopped the account.
+    AccountSuspended,
+    /// The session is older than the account allows.
+    SessionLimit,
+    /// The bet could pass a net-loss limit.
+    LossLimit(LossPeriod),
+    /// The stake is above the funds.
+    InsufficientFunds,
+    /// A rollback's bet is not known.
+    BetNotFound,
+    /// A rollback names another amount, round or game than its bet.
+    RollbackMismatch,
+    /// The account has no such round.
+    RoundNotFound,
+    /// The request's time is older than the idempotency window.
+    RequestTooOld,
+    /// The request's time is further ahead than clocks may differ.
+    RequestInFuture,
+    /// The amount has more fraction digits than the currency.
+    AmountTooPrecise,
+    /// The domain has no bonus funds.
+    NoBonusFunds,
 }

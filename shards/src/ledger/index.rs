@@ -1,9 +1,10 @@
-//! Tables that grow without stalling their core.
+//! Tables that grow, and go away, without stalling their core.
 //!
 //! A single hash table doubles and rehashes in one go: 197 ms at 3.7 million entries. So
 //! entries live in a [`Slab`] that grows by fixed chunks and never moves them, and an
 //! [`Index`] finds them through many small tables, each of which rehashes its own small
-//! share at a time.
+//! share at a time. Making all these tables at once, or freeing them, would be such a
+//! pause again: they are made in groups when they are needed, and freed group by group.
 
 use std::hash::{BuildHasher, Hash};
 
@@ -11,14 +12,22 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// 16,384 tables: at 10 million entries each holds some 600, and rehashing that many
 /// takes tens of microseconds, most of them cache misses on the keys. With 1,024 of
-/// them the worst insert took 6 ms of CPU time (`purser-bench insert`). Empty, all
-/// tables together take half a megabyte. Unit tests make thousands of ledgers with
-/// little in them.
-const TABLES: usize = if cfg!(test) { 64 } else { 16_384 };
+/// them the worst insert took 6 ms of CPU time (`purser-bench insert`).
+const TABLES: usize = GROUPS * TABLES_PER_GROUP;
+
+/// An empty index is this many pointers.
+const GROUPS: usize = 64;
+
+/// A group takes 8 KiB and a microsecond to make; freeing one that is full of tables
+/// takes some ten.
+const TABLES_PER_GROUP: usize = 256;
+
+/// Tables that are made and freed together.
+type Group = Box<[HashTable<u32>]>;
 
 /// From a key to a position in a [`Slab`].
 pub(super) struct Index {
-    tables: Box<[HashTable<u32>]>,
+    groups: Vec<Option<Group>>,
     // Random per process: platforms choose the ids that are hashed here.
     hasher: DefaultHashBuilder,
     entries: usize,
@@ -27,7 +36,7 @@ pub(super) struct Index {
 impl Default for Index {
     fn default() -> Self {
         Self {
-            tables: (0..TABLES).map(|_| HashTable::new()).collect(),
+            groups: (0..GROUPS).map(|_| None).collect(),
             hasher: DefaultHashBuilder::default(),
             entries: 0,
         }
@@ -38,7 +47,8 @@ impl Index {
     /// The position whose entry `is_it`.
     pub(super) fn find(&self, key: impl Hash, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let hash = self.hasher.hash_one(key);
-        self.tables[table_of(hash)]
+        let (group, table) = place_of(hash);
+        self.groups[group].as_ref()?[table]
             .find(hash, |&at| is_it(at))
             .copied()
     }
@@ -48,16 +58,34 @@ impl Index {
     pub(super) fn insert<K: Hash>(&mut self, at: u32, key_of: impl Fn(u32) -> K) {
         let hash = self.hasher.hash_one(key_of(at));
         let hasher = &self.hasher;
-        self.tables[table_of(hash)].insert_unique(hash, at, |&at| hasher.hash_one(key_of(at)));
+        let (group, table) = place_of(hash);
+        let group = self.groups[group]
+            .get_or_insert_with(|| (0..TABLES_PER_GROUP).map(|_| HashTable::new()).collect());
+        group[table].insert_unique(hash, at, |&at| hasher.hash_one(key_of(at)));
         self.entries += 1;
     }
 
     /// Takes out the position `at`, if it is there under `key`.
     pub(super) fn remove(&mut self, at: u32, key: impl Hash) {
         let hash = self.hasher.hash_one(key);
-        if let Ok(entry) = self.tables[table_of(hash)].find_entry(hash, |&other| other == at) {
+        let (group, table) = place_of(hash);
+        if let Some(group) = &mut self.groups[group]
+            && let Ok(entry) = group[table].find_entry(hash, |&other| other == at)
+        {
             entry.remove();
             self.entries -= 1;
+        }
+    }
+
+    /// The entry under `key` has moved.
+    pub(super) fn relocate(&mut self, from: u32, to: u32, key: impl Hash) {
+        let hash = self.hasher.hash_one(key);
+        let (group, table) = place_of(hash);
+        let moved = self.groups[group]
+            .as_mut()
+            .and_then(|group| group[table].find_mut(hash, |&at| at == from));
+        if let Some(at) = moved {
+            *at = to;
         }
     }
 
@@ -65,15 +93,27 @@ impl Index {
     pub(super) fn len(&self) -> usize {
         self.entries
     }
+
+    /// Frees one group of an index that is used no more; `false` when nothing is left.
+    pub(super) fn free_group(&mut self) -> bool {
+        while let Some(group) = self.groups.pop() {
+            if group.is_some() {
+                return true;
+            }
+        }
+        false
+    }
 }
 
 /// hashbrown takes the low bits for the bucket and the top seven for the tag, so
 /// the table is chosen by bits between them.
-fn table_of(hash: u64) -> usize {
-    (hash >> 40) as usize % TABLES
+fn place_of(hash: u64) -> (usize, usize) {
+    let table = (hash >> 40) as usize % TABLES;
+    (table / TABLES_PER_GROUP, table % TABLES_PER_GROUP)
 }
 
-/// Entries that never move, at positions that are reused after removal.
+/// Entries that do not move, at positions that are reused after a release. A slab whose
+/// entries are taken out by [`Slab::swap_remove`] is one without releases, and has no gaps.
 pub(super) struct Slab<T> {
     chunks: Vec<Vec<T>>,
     free: Vec<u32>,
@@ -118,6 +158,40 @@ impl<T> Slab<T> {
     /// All entries in the order of their positions, those that were released included.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flatten()
+    }
+
+    /// Takes an entry out and puts the last one into its place, if it is another one.
+    pub(super) fn swap_remove(&mut self, at: u32) -> T {
+        let (chunk, within) = (at as usize / CHUNK, at as usize % CHUNK);
+        let Some(last) = self.chunks.last_mut() else {
+            unreachable!("no such position");
+        };
+        let Some(mut entry) = last.pop() else {
+            unreachable!("empty chunks are let go of");
+        };
+        if last.is_empty() {
+            self.chunks.pop();
+        }
+        if let Some(hole) = self
+            .chunks
+            .get_mut(chunk)
+            .and_then(|chunk| chunk.get_mut(within))
+        {
+            std::mem::swap(hole, &mut entry);
+        }
+        entry
+    }
+
+    /// The position of the last entry of a slab without releases.
+    pub(super) fn last(&self) -> Option<u32> {
+        let chunk = self.chunks.last()?;
+        let at = (self.chunks.len() - 1) * CHUNK + chunk.len() - 1;
+        Some(at as u32)
+    }
+
+    /// Frees one chunk of a slab that is used no more; `false` when nothing is left.
+    pub(super) fn free_chunk(&mut self) -> bool {
+        self.chunks.pop().is_some()
     }
 
     pub(super) fn get(&self, at: u32) -> &T {

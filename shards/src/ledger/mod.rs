@@ -4,51 +4,94 @@
 //! carries out a posting and cannot fail. Between the two stands the log. The same
 //! postings give the same ledger in a test, in recovery and in production.
 //!
-//! Each rule has one owner: `open.rs` (accounts come to be), `deposit.rs`,
-//! `play.rs` (sessions and tokens).
+//! Each rule has one owner: `open.rs` (accounts come to be), `cashier.rs` (deposits,
+//! withdrawals, bonuses), `restrict.rs` (limits, status), `play.rs` (sessions and tokens),
+//! `bet.rs`, `award.rs`, `rollback.rs`, `void.rs`, `round.rs`, `credit.rs`, `alert.rs`.
+//! What they share: `subject.rs` (the account and the order of checks), `funds.rs` (cash
+//! and bonus), `losses.rs` (net losses against limits). What is remembered for a time:
+//! `transactions.rs` and `rounds.rs`, by `digest.rs`, in `windows.rs`, as old as `age.rs`
+//! says.
 
 mod account;
+mod age;
+mod alert;
+mod apply;
+mod award;
+mod bet;
 mod books;
+mod cashier;
+mod change;
 mod check;
 mod command;
-mod deposit;
+mod credit;
+mod digest;
+mod funds;
 mod index;
+mod limits;
+mod losses;
 mod open;
 mod play;
 mod posting;
+mod request;
+mod restrict;
+mod rollback;
+mod round;
+mod rounds;
 mod session;
+mod share;
 mod snapshot;
+mod subject;
 mod transactions;
+mod void;
+mod windows;
 
 use std::time::Duration;
 
-use account::{Account, AccountIndex, Accounts};
+use account::{Account, Accounts};
+use age::Age;
 pub use books::Book;
 use books::Books;
+use cashier::{CashierKind, CashierRequest};
+pub use change::{
+    AlertFacts, BetPlaced, BetRolledBack, BetVoided, Cashed, Change, Credited, RollbackFacts,
+    RoundEnded, RoundFacts, WinningsAwarded,
+};
 pub use check::Misfit;
 pub use command::{
-    AccountFacts, AccountStatus, Command, Facts, Funds, Outcome, Refusal, RefusalReason,
+    AccountFacts, AccountStatus, Booked, Command, Facts, Funds, Outcome, Refusal, RefusalReason,
     SessionFacts,
 };
-pub use posting::{Change, HouseAccount, Movement, PlayerFunds, Posting};
+use digest::Digester;
+pub use limits::{Limits, LimitsChange, LossPeriod};
+pub use posting::{HouseAccount, Movement, PlayerFunds, Posting};
+pub use request::{
+    AnswerAlert, AwardWinnings, Credit, EndRound, FundsOrder, PlaceBet, RollBackBet, RoundBooking,
+    StatedAmount, StatedSession, VoidBet,
+};
+use rounds::Rounds;
 pub use session::{SESSIONS_PER_ACCOUNT_MAX, SPENT_TOKENS_PER_SESSION_MAX};
 use session::{SessionIndex, Sessions};
+pub use share::{Share, entries_of_share};
 pub use snapshot::{
-    AccountEntry, Entry, EntryMisfit, MemoryEntry, Restoring, SessionEntry, SpentTokenEntry,
-    TransactionEntry,
+    AccountEntry, Entry, EntryMisfit, LossEntry, MemoryEntry, Restoring, RoundEntry, SessionEntry,
+    SpentTokenEntry, TransactionEntry,
 };
 use transactions::Transactions;
 
-use crate::types::{AccountId, Amount, Lsn, UnixMillis};
+use crate::types::{AccountId, Lsn, UnixMillis};
 
 /// What the rules need to know from the configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct LedgerSettings {
-    /// How long a transaction id is remembered.
+    /// How long transaction ids and rounds are remembered at least, and how old a request
+    /// may be.
     pub idempotency_window: Duration,
     /// Keys the digests of transaction ids, so that nobody can aim for a collision. The
     /// manifest has it: checkpoints hold such digests.
     pub digest_secret: [u64; 2],
+    /// How far ahead of our clock a request's time may be. Memory lasts longer by as much:
+    /// a request from the future is not too old before its id may be forgotten.
+    pub clock_skew_max: Duration,
 }
 
 /// What a command leads to.
@@ -72,8 +115,10 @@ pub struct LedgerCounts {
     pub accounts: usize,
     /// Sessions, ended ones that are still known included.
     pub sessions: usize,
-    /// Transaction ids remembered.
+    /// Transaction ids remembered, and reversals of bets.
     pub transactions: usize,
+    /// Rounds remembered.
+    pub rounds: usize,
 }
 
 /// The accounts of one shard and everything that belongs to them.
@@ -81,7 +126,18 @@ pub struct Ledger {
     accounts: Accounts,
     sessions: Sessions,
     transactions: Transactions,
+    rounds: Rounds,
     books: Books,
+    settings: LedgerSettings,
+    digester: Digester,
+    /// Of the memory of transactions and rounds.
+    age: Age,
+    /// The last posting of all: what is told of several accounts rests on it.
+    last_lsn: Lsn,
+    /// The last postings that made something of these unknown: that it is not there
+    /// rests on them.
+    transactions_forgotten_lsn: Lsn,
+    rounds_forgotten_lsn: Lsn,
     /// The last posting that made a session unknown: that a session is not there
     /// rests on it.
     session_forgotten_lsn: Lsn,
@@ -94,8 +150,19 @@ impl Ledger {
         Self {
             accounts: Accounts::default(),
             sessions: Sessions::default(),
-            transactions: Transactions::new(settings.idempotency_window, settings.digest_secret),
+            transactions: Transactions::default(),
+            rounds: Rounds::default(),
             books: Books::default(),
+            digester: Digester::new(settings.digest_secret),
+            age: Age::new(
+                settings
+                    .idempotency_window
+                    .saturating_add(settings.clock_skew_max),
+            ),
+            settings,
+            last_lsn: Lsn::NONE,
+            transactions_forgotten_lsn: Lsn::NONE,
+            rounds_forgotten_lsn: Lsn::NONE,
             session_forgotten_lsn: Lsn::NONE,
         }
     }
@@ -108,7 +175,7 @@ impl Ledger {
                 Outcome::Accepted(Facts::Funds(account.funds()))
             }),
             Command::ReadAccount { account } => self.about(account, |ledger, account| {
-                Outcome::Accepted(ledger.account_facts(account, now))
+                Outcome::Accepted(Facts::Account(Box::new(ledger.facts_of(account, now))))
             }),
             Command::ReadSession { key } => self.read_session(*key, now),
             Command::ReadLatestSession { account } => self.read_latest_session(account, now),
@@ -141,13 +208,46 @@ impl Ledger {
                 transaction,
                 amount,
                 currency,
-            } => {
-                let money = deposit::Money {
+            } => self.decide_cashier(
+                CashierRequest {
+                    kind: CashierKind::Deposit,
+                    account,
+                    transaction,
                     amount: *amount,
                     currency: *currency,
-                };
-                self.decide_deposit(account, transaction, money, now)
-            }
+                },
+                now,
+            ),
+            Command::Withdraw {
+                account,
+                transaction,
+                amount,
+                currency,
+            } => self.decide_cashier(
+                CashierRequest {
+                    kind: CashierKind::Withdrawal,
+                    account,
+                    transaction,
+                    amount: *amount,
+                    currency: *currency,
+                },
+                now,
+            ),
+            Command::GrantBonus {
+                account,
+                transaction,
+                amount,
+                currency,
+            } => self.decide_cashier(
+                CashierRequest {
+                    kind: CashierKind::Bonus,
+                    account,
+                    transaction,
+                    amount: *amount,
+                    currency: *currency,
+                },
+                now,
+            ),
             Command::OpenSession {
                 account,
                 key,
@@ -155,38 +255,20 @@ impl Ledger {
                 logout_at,
             } => self.decide_open_session(account, *key, *country, *logout_at, now),
             Command::LogOutSession { key } => self.decide_log_out(*key, now),
+            Command::PlaceBet(bet) => self.decide_bet(bet, now),
+            Command::AwardWinnings(award) => self.decide_award(award, now),
+            Command::RollBackBet(rollback) => self.decide_rollback(rollback, now),
+            Command::VoidBet(void) => self.decide_void(void, now),
+            Command::EndRound(end) => self.decide_end(end, now),
+            Command::Credit(credit) => self.decide_credit(credit, now),
+            Command::AnswerAlert(alert) => self.decide_alert(alert, now),
+            Command::SetLimits { account, limits } => self.decide_limits(account, limits, now),
+            Command::SetStatus { account, status } => self.decide_status(account, *status, now),
+            Command::ReadBooks { .. } => Decision::Answer {
+                outcome: Outcome::Accepted(Facts::Books(self.books.all().to_vec())),
+                rests_on: self.last_lsn,
+            },
         }
-    }
-
-    /// Carries out a posting that stands at `lsn` of this shard's log.
-    ///
-    /// # Panics
-    /// When the posting does not fit: its account is unknown (or known, for one that
-    /// opens it), or its balance after is not what follows from the balance before.
-    /// Both mean that decisions and postings have parted, and going on would lose money.
-    pub fn apply(&mut self, lsn: Lsn, posting: &Posting) {
-        let at = match &posting.change {
-            Change::AccountOpened {
-                currency,
-                country,
-                session,
-                ..
-            } => {
-                let at = self.apply_open(posting, *currency, *country);
-                if let Some(key) = session {
-                    self.apply_session(at, lsn, *key, *country, None, posting.at);
-                }
-                at
-            }
-            change => {
-                let Some(at) = self.accounts.find(&posting.account) else {
-                    panic!("a posting for an account that does not exist: LSN {lsn}");
-                };
-                self.apply_change(at, lsn, change, posting);
-                at
-            }
-        };
-        self.post_money(at, posting, lsn);
     }
 
     /// The operator's books of this shard.
@@ -202,59 +284,8 @@ impl Ledger {
             accounts: self.accounts.len(),
             sessions: self.sessions.len(),
             transactions: self.transactions.len(),
+            rounds: self.rounds.len(),
         }
-    }
-
-    fn apply_change(&mut self, at: AccountIndex, lsn: Lsn, change: &Change, posting: &Posting) {
-        match change {
-            Change::AccountOpened { .. } => unreachable!("opened by apply"),
-            Change::Deposited {
-                transaction,
-                amount,
-            } => {
-                self.apply_deposit(&posting.account, transaction, *amount, posting.at);
-            }
-            Change::SessionOpened {
-                key,
-                country,
-                logout_at,
-            } => {
-                self.apply_session(at, lsn, *key, *country, *logout_at, posting.at);
-            }
-            Change::SessionLoggedOut { key } => self.apply_log_out(*key, posting.at),
-            Change::TokenSpent {
-                key,
-                issued_at,
-                expires_at,
-            } => {
-                self.apply_spent(*key, *issued_at, *expires_at, posting.at);
-            }
-        }
-    }
-
-    /// Moves the money of a posting on the player's side and on the house's.
-    fn post_money(&mut self, at: AccountIndex, posting: &Posting, lsn: Lsn) {
-        let account = self.accounts.get_mut(at);
-        for movement in posting.change.movements() {
-            let funds = match movement.player {
-                PlayerFunds::Cash => &mut account.balance.cash,
-                PlayerFunds::Bonus => &mut account.balance.bonus,
-            };
-            let after = funds
-                .minor()
-                .checked_add(movement.minor)
-                .and_then(Amount::from_minor);
-            let Some(after) = after else {
-                panic!("a posting that leaves no valid balance: LSN {lsn}");
-            };
-            *funds = after;
-            self.books.post(account.book, movement);
-        }
-        assert!(
-            account.balance == posting.balance_after,
-            "balance after LSN {lsn}"
-        );
-        account.last_lsn = lsn;
     }
 
     /// An answer about a known account, or the refusal of an unknown one.
@@ -282,13 +313,13 @@ impl Ledger {
         }
     }
 
-    fn account_facts(&self, account: &Account, now: UnixMillis) -> Facts {
+    fn facts_of(&self, account: &Account, now: UnixMillis) -> AccountFacts {
         let live_session = account
             .latest_session
             .map(|at| self.sessions.get(at))
             .filter(|session| session.is_live(now))
             .map(|session| session.key);
-        Facts::Account(Box::new(account.facts(live_session)))
+        account.facts(live_session)
     }
 
     fn session_facts(&self, at: SessionIndex, now: UnixMillis) -> SessionFacts {

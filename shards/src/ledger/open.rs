@@ -1,8 +1,8 @@
 //! Accounts come to be: by the admin API one at a time, or by import with funds.
 
-use super::account::{Account, AccountIndex};
+use super::account::{Account, AccountIndex, NewAccount};
 use super::{
-    AccountFacts, AccountStatus, Change, Decision, Facts, Funds, Ledger, Outcome, Posting,
+    AccountFacts, AccountStatus, Change, Decision, Facts, Funds, Ledger, Limits, Outcome, Posting,
 };
 use crate::types::{AccountId, Balance, CountryCode, Currency, Lsn, SessionKey, UnixMillis};
 
@@ -44,9 +44,7 @@ impl Ledger {
     ) -> Decision {
         if let Some(at) = self.accounts.find(id) {
             let account = self.accounts.get(at);
-            let Facts::Account(mut facts) = self.account_facts(account, now) else {
-                unreachable!("account facts are account facts");
-            };
+            let mut facts = Box::new(self.facts_of(account, now));
             return match import.session {
                 Some(key) if facts.live_session.is_none() && !self.sessions.is_known(key) => {
                     facts.live_session = Some(key);
@@ -82,6 +80,8 @@ impl Ledger {
             funds: Funds { currency, balance },
             country,
             status: AccountStatus::Active,
+            limits: Limits::default(),
+            last_booking: Lsn::NONE,
             created_at: now,
             open_rounds: 0,
             live_session: session,
@@ -114,18 +114,12 @@ impl Ledger {
             "an account opened twice"
         );
         let book = self.books.find_or_open(posting.account.domain(), currency);
-        self.accounts.insert(Account {
+        self.accounts.insert(Account::new(NewAccount {
             id: posting.account.clone(),
-            balance: Balance::default(),
-            created_at: posting.at,
-            last_lsn: Lsn::NONE,
-            latest_session: None,
-            open_rounds: 0,
             currency,
-            book,
             country,
-            status: AccountStatus::Active,
-            sessions: 0,
-        })
+            book,
+            created_at: posting.at,
+        }))
     }
 }

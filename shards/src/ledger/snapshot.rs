@@ -6,19 +6,20 @@
 //! out: everything in a checkpoint is durable, so nothing that rests on it has to wait.
 //!
 //! Every owner of state gives and takes its own part: `books.rs`, `account.rs`,
-//! `session.rs`, `transactions.rs`. An entry that belongs to another one (a session to
+//! `session.rs`, `age.rs`, `transactions.rs`, `rounds.rs`. An entry that belongs to another one (a session to
 //! its account) comes somewhere behind it, before the next of that kind.
 //!
 //! To add one: a variant of [`Entry`] with everything that it must say (never an index,
 //! which another ledger numbers otherwise), its bytes under a new kind in
-//! `wal/entry_codec.rs`, a line in [`Ledger::entries`] and one in [`Restoring::entry`],
+//! `wal/codec/entry.rs`, a line in [`Ledger::entries`] and one in [`Restoring::entry`],
 //! both in the owner's file, and a command in the property test below that makes one.
 //! The tests fail for state that is forgotten here.
 
 use super::account::AccountIndex;
+use super::digest::slot_of_digest;
 use super::session::SessionIndex;
-use super::{AccountStatus, Book, Ledger, LedgerSettings};
-use crate::types::{AccountId, Balance, CountryCode, Currency, SessionKey, UnixMillis};
+use super::{AccountStatus, Book, Ledger, LedgerSettings, Limits};
+use crate::types::{AccountId, Balance, CountryCode, Currency, Lsn, SessionKey, Slot, UnixMillis};
 
 /// One thing that a ledger holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,15 +32,22 @@ pub enum Entry {
     Session(SessionEntry),
     /// A token of the session before that was redeemed.
     SpentToken(SpentTokenEntry),
-    /// The age of the memory of transactions. Once, behind all accounts.
+    /// The age of the memory of transactions and rounds. Once, behind all accounts.
     Memory(MemoryEntry),
-    /// A part of that memory, the oldest first.
+    /// A part of the memory of transactions, the oldest first.
     Window {
         /// How old the memory was when it was opened, in spans of its windows.
         number: i64,
     },
-    /// A transaction in the window before.
+    /// A transaction in the window before, in the order in which they were remembered.
     Transaction(TransactionEntry),
+    /// A part of the memory of rounds, the oldest first, behind all transactions.
+    RoundWindow {
+        /// As that of [`Entry::Window`].
+        number: i64,
+    },
+    /// A round in the window before. Their order is that in which they are forgotten.
+    Round(RoundEntry),
 }
 
 /// An account.
@@ -57,8 +65,26 @@ pub struct AccountEntry {
     pub balance: Balance,
     /// When it was opened.
     pub created_at: UnixMillis,
-    /// How many rounds are open.
-    pub open_rounds: u32,
+    /// Its last booking: where the chain of its bookings begins.
+    pub last_booking: Lsn,
+    /// What the operator limits.
+    pub limits: Limits,
+    /// What it lost lately by day, week and month; nothing if it never played.
+    pub losses: Option<[LossEntry; LossEntry::PERIODS]>,
+}
+
+/// What an account lost in one span of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LossEntry {
+    /// Net loss in minor units.
+    pub minor: i64,
+    /// Which day, week or month this is of, counted as the ledger counts them.
+    pub span: i32,
+}
+
+impl LossEntry {
+    /// Day, week and month.
+    pub const PERIODS: usize = 3;
 }
 
 /// A session.
@@ -85,14 +111,14 @@ pub struct SpentTokenEntry {
     pub expires_at: UnixMillis,
 }
 
-/// How old the memory of transactions is.
+/// How old the memory of transactions and rounds is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemoryEntry {
     /// How much time a window spans, in milliseconds.
     pub span_ms: i64,
-    /// How much time has passed from booking to booking, in milliseconds.
+    /// How much time has passed from posting to posting, in milliseconds.
     pub age_ms: i64,
-    /// The time of the last booking.
+    /// The time of the last posting.
     pub last_at: Option<UnixMillis>,
 }
 
@@ -103,6 +129,31 @@ pub struct TransactionEntry {
     pub digest: u128,
     /// Of what a repeat must agree on.
     pub contents: u64,
+    /// What else is remembered of it, as the ledger notes it.
+    pub note: i64,
+}
+
+impl TransactionEntry {
+    /// The slot of its account.
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        slot_of_digest(self.digest)
+    }
+}
+
+/// A round that is remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoundEntry {
+    /// Of whose it is and its id.
+    pub digest: u128,
+    /// Whose it is.
+    pub account: AccountId,
+    /// What was staked and not rolled back.
+    pub staked: Balance,
+    /// Whether it is open.
+    pub is_open: bool,
+    /// Whether winnings were paid or a loss was recorded.
+    pub has_result: bool,
 }
 
 /// Entries that are those of no ledger.
@@ -136,7 +187,9 @@ impl Ledger {
             each(Entry::Account(account.entry()))?;
             self.sessions.entries(account.latest_session, each)?;
         }
-        self.transactions.entries(each)
+        each(Entry::Memory(self.age.entry()))?;
+        self.transactions.entries(each)?;
+        self.rounds.entries(&self.accounts, each)
     }
 }
 
@@ -148,6 +201,7 @@ pub struct Restoring {
     /// Entries of accounts are over.
     has_memory: bool,
     has_window: bool,
+    has_round_window: bool,
     /// What the accounts of each book hold, cash and bonus.
     held: Vec<(i128, i128)>,
 }
@@ -163,6 +217,7 @@ impl Restoring {
             session: None,
             has_memory: false,
             has_window: false,
+            has_round_window: false,
             held: Vec::new(),
         }
     }
@@ -207,23 +262,39 @@ impl Restoring {
             }
             Entry::Memory(memory) => {
                 if self.has_memory {
-                    return Err(EntryMisfit::Twice("memory of transactions"));
+                    return Err(EntryMisfit::Twice("age of the memory"));
                 }
                 self.has_memory = true;
-                ledger.transactions.restore_memory(&memory)
+                ledger.age.restore(&memory)
             }
             Entry::Window { number } => {
-                if !self.has_memory {
+                if !self.has_memory || self.has_round_window {
                     return Err(EntryMisfit::OutOfPlace("window of transactions"));
                 }
                 self.has_window = true;
+                let number = ledger.age.restored_window(number)?;
                 ledger.transactions.restore_window(number)
             }
             Entry::Transaction(transaction) => {
-                if !self.has_window {
+                if !self.has_window || self.has_round_window {
                     return Err(EntryMisfit::OutOfPlace("transaction"));
                 }
-                ledger.transactions.restore_transaction(&transaction)
+                let may_merge = ledger.age.merges_windows();
+                ledger.transactions.restore(&transaction, may_merge)
+            }
+            Entry::RoundWindow { number } => {
+                if !self.has_memory {
+                    return Err(EntryMisfit::OutOfPlace("window of rounds"));
+                }
+                self.has_round_window = true;
+                let number = ledger.age.restored_window(number)?;
+                ledger.rounds.restore_window(number)
+            }
+            Entry::Round(round) => {
+                if !self.has_round_window {
+                    return Err(EntryMisfit::OutOfPlace("round"));
+                }
+                ledger.restore_round(&round)
             }
         }
     }
@@ -255,13 +326,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::ledger::{Command, Decision, Outcome};
-    use crate::types::{Amount, Lsn, SessionToken, Slot, TransactionId};
+    use crate::ledger::{
+        AwardWinnings, Command, Decision, FundsOrder, LimitsChange, Outcome, PlaceBet, RollBackBet,
+        RoundBooking, StatedAmount, StatedSession,
+    };
+    use crate::types::{Amount, GameId, GameRoundId, SessionToken, TransactionId};
 
     fn settings(window_hours: u64) -> LedgerSettings {
         LedgerSettings {
             idempotency_window: Duration::from_secs(window_hours * 3_600),
             digest_secret: [1, 2],
+            clock_skew_max: Duration::from_secs(300),
         }
     }
 
@@ -276,7 +351,7 @@ mod tests {
 
     fn steps(count: usize) -> impl Strategy<Value = Vec<Step>> {
         let step =
-            (0..8u8, 0..4u8, 0..40u8, -100..400i64).prop_map(|(kind, player, number, minutes)| {
+            (0..16u8, 0..4u8, 0..40u8, -100..400i64).prop_map(|(kind, player, number, minutes)| {
                 Step {
                     kind,
                     player,
@@ -331,6 +406,43 @@ mod tests {
                 logout_at: (number % 3 == 0).then(|| now.after(Duration::from_secs(60))),
             },
             6 => Command::LogOutSession { key },
+            7 => Command::GrantBonus {
+                account,
+                transaction: TransactionId::parse(&format!("b-{number}")).unwrap(),
+                amount,
+                currency,
+            },
+            8 => Command::SetLimits {
+                account,
+                limits: LimitsChange {
+                    loss_daily: Some((number % 2 == 0).then_some(amount)),
+                    ..LimitsChange::default()
+                },
+            },
+            9 => Command::SetStatus {
+                account,
+                status: match number % 4 {
+                    0 => AccountStatus::Suspended,
+                    _ => AccountStatus::Active,
+                },
+            },
+            10..=12 => Command::PlaceBet(Box::new(PlaceBet {
+                round: booking(account, currency, key, step, now),
+                start_round: false,
+                free_play: number % 8 == 0,
+                funds_order: FundsOrder::BonusFirst,
+                jackpot_contribution: None,
+            })),
+            13 => Command::AwardWinnings(Box::new(AwardWinnings {
+                round: booking(account, currency, key, step, now),
+                start_round: false,
+                jackpot_winnings: None,
+            })),
+            14 => Command::RollBackBet(Box::new(RollBackBet {
+                bet: TransactionId::parse(&format!("t-{number}")).unwrap(),
+                round: booking(account, currency, key, step, now),
+                jackpot_contribution: None,
+            })),
             _ => Command::SpendToken {
                 token: SessionToken {
                     key,
@@ -338,6 +450,28 @@ mod tests {
                 },
                 expires_at: now.after(Duration::from_secs(u64::from(number) * 60)),
             },
+        }
+    }
+
+    fn booking(
+        account: AccountId,
+        currency: Currency,
+        key: SessionKey,
+        step: &Step,
+        now: UnixMillis,
+    ) -> RoundBooking {
+        RoundBooking {
+            account,
+            transaction: TransactionId::parse(&format!("t-{}", step.number)).unwrap(),
+            round: GameRoundId::parse(&format!("r-{}", step.number / 4)).unwrap(),
+            game: GameId::parse("g").unwrap(),
+            game_known: true,
+            stated_at: now,
+            currency: Some(currency),
+            amount: StatedAmount::Exact(Amount::from_minor(i64::from(step.number) / 3).unwrap()),
+            session: StatedSession::Own(key),
+            end_round: step.number % 5 == 0,
+            free_game_offer: None,
         }
     }
 
@@ -406,7 +540,11 @@ mod tests {
             prop_assert_eq!(entries(&ledger), snapshot);
             prop_assert_eq!(ledger.counts(), original.ledger.counts());
             prop_assert_eq!(ledger.books(), original.ledger.books());
-            let mut restored = Life::new(ledger, original.now);
+            let mut restored = Life {
+                ledger,
+                now: original.now,
+                lsn: original.lsn,
+            };
             for step in &after {
                 prop_assert_eq!(restored.step(step), original.step(step), "{:?}", step);
             }
@@ -441,7 +579,7 @@ mod tests {
             number,
             minutes: 1,
         };
-        let life = lived(&[step(1, 9), step(2, 1), step(7, 9)]);
+        let life = lived(&[step(1, 9), step(10, 9), step(15, 9)]);
         entries(&life.ledger)
     }
 
@@ -449,17 +587,23 @@ mod tests {
     fn an_entry_that_is_missing_twice_or_out_of_place_is_refused() {
         let whole = every_kind();
         let names: Vec<_> = whole.iter().map(std::mem::discriminant).collect();
-        assert_eq!(names.len(), 7, "one of each: {whole:?}");
+        assert_eq!(names.len(), 9, "one of each: {whole:?}");
         for at in 0..whole.len() {
             let mut twice = whole.clone();
             twice.insert(at, whole[at].clone());
             // Tokens are not named, and a window that comes again is the same one.
-            let is_fine = matches!(whole[at], Entry::SpentToken(_) | Entry::Window { .. });
+            let is_fine = matches!(
+                whole[at],
+                Entry::SpentToken(_) | Entry::Window { .. } | Entry::RoundWindow { .. }
+            );
             assert_eq!(restore(twice, settings(24)).is_ok(), is_fine, "{at} twice");
             let mut missing = whole.clone();
             missing.remove(at);
             // What nothing else tells of is told by the counts of the file it stands in.
-            let is_fine = matches!(whole[at], Entry::SpentToken(_) | Entry::Transaction(_));
+            let is_fine = matches!(
+                whole[at],
+                Entry::SpentToken(_) | Entry::Transaction(_) | Entry::Round(_)
+            );
             assert_eq!(
                 restore(missing, settings(24)).is_ok(),
                 is_fine,

@@ -20,17 +20,19 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
+use super::background::LogReach;
 use super::committer::Committer;
-use super::compactor::{CheckpointSettings, Compactor, LogReach};
+use super::compactor::{CheckpointSettings, Compactor};
 use super::control::ControlHandle;
 use super::flusher::{FlushPlace, Flusher};
 use super::handle::{Inner, ShardHandle};
 use super::metrics::ShardMetrics;
 use super::pump;
+use super::scrubber::{ScrubSettings, Scrubber};
 use super::supplier::{Supplier, SupplyLine};
 use super::wait::REPLY_TIMEOUT;
 use crate::failpoint::{self, Window};
-use crate::ledger::{Entry, Ledger, LedgerSettings, Posting};
+use crate::ledger::{Book, Entry, Ledger, LedgerSettings, Posting};
 use crate::mesh::{Mesh, doorbell::Doorbell};
 use crate::routing::SlotMap;
 use crate::shard::Shard;
@@ -67,6 +69,8 @@ pub struct ClusterSettings {
     pub ledger: LedgerSettings,
     /// When logs are folded.
     pub checkpoints: CheckpointSettings,
+    /// How closed files are looked through for damage; `None`: not at all.
+    pub scrubs: Option<ScrubSettings>,
 }
 
 /// The cluster could not be started.
@@ -156,8 +160,8 @@ pub struct Cluster {
     control: ControlHandle,
     metrics: Vec<Arc<ShardMetrics>>,
     threads: Vec<JoinHandle<()>>,
-    /// While there is one.
-    compactor: Option<Thread>,
+    /// Those that sleep between pieces of work: the compactor and the scrubber.
+    background: Vec<Thread>,
     events: Receiver<Event>,
 }
 
@@ -202,7 +206,7 @@ impl Cluster {
             shared,
             metrics,
             threads: Vec::new(),
-            compactor: None,
+            background: Vec::new(),
             events,
         };
         let reaches: Vec<Arc<LogReach>> = (0..shards).map(|_| Arc::default()).collect();
@@ -251,10 +255,10 @@ impl Cluster {
             return Err(error);
         }
         drop(go);
-        let compacts = cluster
+        let in_background = cluster
             .await_started(&started, &progress)
-            .and_then(|()| cluster.start_compactor(settings, data, reaches));
-        match compacts {
+            .and_then(|()| cluster.start_background(settings, data, &reaches));
+        match in_background {
             Ok(()) => Ok(cluster),
             Err(error) => {
                 cluster.abort();
@@ -264,23 +268,34 @@ impl Cluster {
     }
 
     /// Only now, when recovery has removed what an earlier fold left.
-    fn start_compactor(
+    fn start_background(
         &mut self,
         settings: &ClusterSettings,
         data: &DataSet,
-        reaches: Vec<Arc<LogReach>>,
+        reaches: &[Arc<LogReach>],
     ) -> Result<(), StartError> {
-        let metrics = self.metrics.iter().map(|shard| shard.checkpoint.clone());
+        let shards = reaches.iter().zip(&self.metrics);
+        let checkpoints = shards
+            .clone()
+            .map(|(reach, shard)| (reach.clone(), shard.checkpoint.clone()));
         let (compactor, thread) = Compactor::start(
             data.clone(),
             settings.checkpoints,
             settings.ledger,
-            reaches.into_iter().zip(metrics),
+            checkpoints,
             self.shared.clone(),
         )
         .map_err(thread_error(ShardId(0)))?;
-        self.compactor = Some(compactor);
+        self.background.push(compactor);
         self.threads.push(thread);
+        if let Some(scrubs) = settings.scrubs {
+            let shards = shards.map(|(reach, shard)| (reach.clone(), shard.scrub.clone()));
+            let (scrubber, thread) =
+                Scrubber::start(data.clone(), scrubs, shards, self.shared.clone())
+                    .map_err(thread_error(ShardId(0)))?;
+            self.background.push(scrubber);
+            self.threads.push(thread);
+        }
         Ok(())
     }
 
@@ -335,19 +350,20 @@ impl Cluster {
         for bell in &self.shared.drain_bells {
             bell.ring();
         }
-        self.wake_compactor();
+        self.wake_background();
     }
 
-    fn wake_compactor(&self) {
-        if let Some(compactor) = &self.compactor {
-            compactor.unpark();
+    /// Has the threads beside the shards look whether they are to end.
+    fn wake_background(&self) {
+        for thread in &self.background {
+            thread.unpark();
         }
     }
 
     /// Refuses new commands and lets every shard finish; each reports [`Event::Stopped`].
     pub fn close(&self) {
         self.shared.closing.store(true, Ordering::Release);
-        self.wake_compactor();
+        self.wake_background();
         for shard in 0..self.shared.slot_map.shards() {
             self.shared
                 .mesh
@@ -539,9 +555,18 @@ async fn keep_house(inner: Rc<Inner>) {
         metrics.accounts.set(counts.accounts as u64);
         metrics.sessions.set(counts.sessions as u64);
         metrics.transactions.set(counts.transactions as u64);
+        metrics
+            .money_imbalance
+            .set(imbalance(shard.ledger().books()));
         metrics.appended_lsn.set(shard.appended_lsn().0);
         metrics.durable_lsn.set(shard.durable_lsn().0);
     }
+}
+
+/// Minor units that all books together are off by; more than a number holds is that number.
+fn imbalance(books: &[Book]) -> u64 {
+    let off_by = books.iter().map(|book| book.total().unsigned_abs());
+    u64::try_from(off_by.sum::<u128>()).unwrap_or(u64::MAX)
 }
 
 /// Tells the supervisor when the thread unwinds.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::compactor::LogReach;
+use super::background::LogReach;
 use super::flusher::{Flusher, Work};
 use super::handle::Inner;
 use super::supplier::SupplyLine;

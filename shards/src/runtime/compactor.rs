@@ -8,10 +8,10 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use super::background::{LogReach, be_least_important};
 use super::clock;
 use super::cluster::Shared;
 use super::metrics::CheckpointMetrics;
@@ -29,9 +29,6 @@ const RETRY: Duration = Duration::from_secs(10);
 /// The longest pause between two pieces of work: a disk that stalls is not waited for twice.
 const BREATH_MAX: Duration = Duration::from_millis(10);
 
-/// The least important of all threads, which still gets on a little when CPUs are busy.
-const NICE: libc::c_int = 19;
-
 /// When checkpoints are made, and what is kept of what they replace.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckpointSettings {
@@ -40,23 +37,6 @@ pub struct CheckpointSettings {
     pub log_bytes: u64,
     /// For how long postings are kept that are in a checkpoint.
     pub history: Duration,
-}
-
-/// How far a shard's log has come, for the compactor. Published by who writes the log.
-#[derive(Debug, Default)]
-pub(super) struct LogReach(AtomicU32);
-
-impl LogReach {
-    /// The log writes this segment now, and no longer any before it.
-    pub(super) fn publish(&self, segment: u32) {
-        // The frame that ended the segment before was written before this.
-        self.0.store(segment, Ordering::Release);
-    }
-
-    /// The last segment that the log has left; 0 for none.
-    fn closed(&self) -> u32 {
-        self.0.load(Ordering::Acquire).saturating_sub(1)
-    }
 }
 
 /// What the compactor knows of a shard.
@@ -256,15 +236,4 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         cause = next.source();
     }
     text
-}
-
-/// Lowers the priority of this thread alone. nix has no `setpriority`.
-#[allow(unsafe_code)]
-fn be_least_important() -> io::Result<()> {
-    // SAFETY: takes three numbers and touches no memory. On Linux 0 names the calling thread.
-    let done = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICE) };
-    if done == 0 {
-        return Ok(());
-    }
-    Err(io::Error::last_os_error())
 }

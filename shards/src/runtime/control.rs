@@ -14,6 +14,7 @@ use crate::mesh::{
     Envelope, PeerId, REPLY_SLOTS, Received, Reply, ReplyAddress, ReplyResult, ReplySlots,
     SlotTicket,
 };
+use crate::types::Slot;
 use crate::{Submit, Unavailable};
 
 /// Submits commands from threads that are no shard. Its [`ControlHandle::pump`] must
@@ -98,6 +99,21 @@ impl Submit for ControlHandle {
 }
 
 impl ControlHandle {
+    /// One slot of each shard, in the order of the shards: for what is asked of shards
+    /// rather than of accounts.
+    pub fn shard_slots(&self) -> impl Iterator<Item = Slot> + use<> {
+        let map = self.shared.slot_map;
+        let mut shards_seen = 0;
+        (0..Slot::COUNT)
+            .map(Slot::from_low_bits)
+            .filter(move |slot| {
+                // Slots of one shard stand together, and shards in their order.
+                let is_first = usize::from(shards_seen) == map.owner(*slot).index();
+                shards_seen += u16::from(is_first);
+                is_first
+            })
+    }
+
     /// [`Submit::submit`] with a future that may move between threads.
     #[must_use]
     pub fn ask(&self, command: Command) -> ControlReply {

@@ -40,6 +40,9 @@ pub struct ShardMetrics {
     pub appended_lsn: Counter,
     /// Position up to which everything is durable.
     pub durable_lsn: Counter,
+    /// What the books lack to zero, in minor units of whatever currency: always 0, or
+    /// money was made or lost.
+    pub money_imbalance: Counter,
     /// Accounts.
     pub accounts: Counter,
     /// Sessions, ended ones that are still known included.
@@ -48,6 +51,8 @@ pub struct ShardMetrics {
     pub transactions: Counter,
     /// What the compactor counts of this shard.
     pub checkpoint: Arc<CheckpointMetrics>,
+    /// What the scrubber counts of this shard.
+    pub scrub: Arc<ScrubMetrics>,
 }
 
 /// What is counted of one shard's checkpoints, written by the compactor's thread only, and
@@ -68,4 +73,15 @@ pub struct CheckpointMetrics {
     pub damaged: Counter,
     /// How long the last fold took, in milliseconds.
     pub duration_ms: Counter,
+}
+
+/// What is counted of one shard's scrubs, written by the scrubber's thread only.
+#[derive(Debug, Default)]
+pub struct ScrubMetrics {
+    /// Files that were damaged when they were last read, and are still there.
+    pub damaged_files: Counter,
+    /// Bytes read.
+    pub bytes: Counter,
+    /// How often all of the shard's closed files were read.
+    pub rounds: Counter,
 }

@@ -3,9 +3,11 @@
 //! [`Cluster::start`] boots one thread per shard. On each run the **pump** (drains the
 //! mailbox), the **committer** (brings batches to the disk), a **housekeeper** (what
 //! goes by time), and whatever the caller serves there with a [`ShardHandle`]. Beside them
-//! run one **supplier** of segments and one **compactor** that makes checkpoints. The
-//! control plane has a [`ControlHandle`], which works on any executor.
+//! run one **supplier** of segments, one **compactor** that makes checkpoints and one
+//! **scrubber** that looks for damage. The control plane has a [`ControlHandle`], which works
+//! on any executor.
 
+mod background;
 mod clock;
 mod cluster;
 mod committer;
@@ -15,6 +17,7 @@ mod flusher;
 mod handle;
 mod metrics;
 mod pump;
+mod scrubber;
 mod supplier;
 mod wait;
 
@@ -24,5 +27,6 @@ pub use compactor::CheckpointSettings;
 pub use control::{ControlHandle, ControlReply};
 pub use flusher::FlushPlace;
 pub use handle::{ShardHandle, ShardReply};
-pub use metrics::{CheckpointMetrics, ShardMetrics};
+pub use metrics::{CheckpointMetrics, ScrubMetrics, ShardMetrics};
+pub use scrubber::ScrubSettings;
 pub use wait::{REPLY_TIMEOUT, let_io_run};

@@ -227,6 +227,7 @@ mod tests {
         Shard::new(LedgerSettings {
             idempotency_window: Duration::from_secs(3_600),
             digest_secret: [1, 2],
+            clock_skew_max: Duration::from_secs(300),
         })
     }
 

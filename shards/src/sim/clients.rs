@@ -180,9 +180,12 @@ fn shown(outcome: &Outcome) -> u64 {
         Outcome::Accepted(Facts::Funds(funds)) | Outcome::Repeated(Facts::Funds(funds)) => {
             funds.balance.cash.minor() as u64
         }
+        Outcome::Accepted(Facts::Booked(booked)) | Outcome::Repeated(Facts::Booked(booked)) => {
+            booked.funds.balance.cash.minor() as u64
+        }
         Outcome::Accepted(_) => 1,
         Outcome::Repeated(_) => 2,
-        Outcome::Refused(refusal) => 3 + refusal.reason as u64,
+        Outcome::Refused(_) => 3,
     }
 }
 

@@ -277,6 +277,9 @@ impl World {
         }
         // What was read is durable, and may be told.
         self.bounds[shard] = (found, found);
+        if self.is_judged() {
+            self.judges[shard].recovered(found)?;
+        }
         let ledger = visitor.rebuild.into_ledger();
         self.nodes[shard] = Some(Node::new(Shard::recovered(ledger, found), log));
         self.settle(shard);
@@ -320,9 +323,9 @@ impl Visitor for Forgetful {
 }
 
 fn forget_id(lsn: Lsn, posting: &mut Posting) {
-    if let Change::Deposited { transaction, .. } = &mut posting.change
+    if let Change::Deposited(deposit) = &mut posting.change
         && let Some(other) = TransactionId::parse(&format!("unremembered-{lsn}"))
     {
-        *transaction = other;
+        deposit.transaction = other;
     }
 }

@@ -6,7 +6,9 @@
 //! reply slots. Only the waiting is made up: events in a queue take the place of
 //! executors, hops arrive late and in any order, shards and the whole process die at any
 //! step, and clients try again until they have an answer. An oracle that shares no
-//! code with the ledger judges every answer, and every state that recovery brings back.
+//! code with the ledger judges every answer, and every state that recovery brings back,
+//! as an outsider can. Beside each shard, a [`model`] of the whole wallet judges every
+//! decision, from inside.
 //!
 //! The same seed gives the same run, so a failure is replayed by its seed. A simulation
 //! that finds nothing proves nothing unless it would have: [`Canary`] breaks one part on
@@ -18,10 +20,14 @@
 mod account;
 mod clients;
 mod commit;
+mod dealer;
 mod disks;
 mod effect;
 mod faults;
+mod judge;
+pub mod model;
 mod oracle;
+mod players;
 mod random;
 mod server;
 mod traffic;
@@ -30,6 +36,8 @@ mod world;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use dealer::{Dealer, Taste};
+pub use random::Random;
 use world::World;
 
 /// A part that is broken on purpose, to see whether the simulation notices.
@@ -49,13 +57,17 @@ pub enum Canary {
     DiskErrorIgnored,
     /// A balance is not the one that the ledger gave.
     AnswerAltered,
+    /// The ledger forgets the id of a bet now and then.
+    LedgerForgetsBet,
+    /// A bet is taken from the other funds first; no client can know.
+    StakeFromOtherFunds,
     /// A checkpoint loses an entry on its way back.
     CheckpointLosesEntry,
 }
 
 impl Canary {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::LedgerForgetsId,
         Self::RecoveryForgetsIds,
         Self::DiskLies,
@@ -63,8 +75,16 @@ impl Canary {
         Self::ReadsEarly,
         Self::DiskErrorIgnored,
         Self::AnswerAltered,
+        Self::LedgerForgetsBet,
+        Self::StakeFromOtherFunds,
         Self::CheckpointLosesEntry,
     ];
+
+    /// Whether only the model can notice it. For all others it looks away, so that the
+    /// oracle is seen to notice by itself.
+    fn is_for_the_model(self) -> bool {
+        self == Self::StakeFromOtherFunds
+    }
 }
 
 macro_rules! figures {
@@ -110,6 +130,14 @@ figures! {
     bookings,
     /// Batches of them.
     batches,
+    /// Bets that were taken.
+    bets,
+    /// Rollbacks that were booked.
+    rollbacks,
+    /// Rollbacks that came before their bets.
+    rollbacks_ahead,
+    /// Bets that came behind their rollbacks.
+    bets_refused_behind,
     /// Times the machine lost power.
     power_cuts,
     /// Times the process was killed.

@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 
 use super::account::AccountView;
 use super::effect::{Effect, Verdict};
+use super::players::Players;
 use crate::Unavailable;
 use crate::ledger::{AccountFacts, Command, Facts, Funds, Outcome, RefusalReason, SessionFacts};
-use crate::types::{AccountId, SessionKey, UnixMillis};
+use crate::types::{AccountId, Balance, SessionKey, UnixMillis};
 
 #[derive(Default)]
 struct SessionView {
@@ -29,12 +30,18 @@ pub(super) struct Oracle {
     accounts: BTreeMap<String, AccountView>,
     sessions: BTreeMap<u128, SessionView>,
     tokens: BTreeMap<(u128, i64), (Effect, Option<Command>)>,
+    /// Accounts that play; all others only save.
+    players: Players,
 }
 
 impl Oracle {
     /// A request leaves; the number tells its answer when that was.
     pub(super) fn asked(&mut self, command: &Command) -> u64 {
         self.now += 1;
+        self.players.asked(command);
+        if self.players.are_meant(command) {
+            return self.now;
+        }
         if let Command::ImportAccount {
             account,
             session: Some(key),
@@ -65,6 +72,9 @@ impl Oracle {
             Err(Unavailable::DiskFull) if is_read(command) => {
                 Err("a full disk refuses a read".to_owned())
             }
+            _ if self.players.are_meant(command) => {
+                self.players.answered(command, asked_at, self.now, result)
+            }
             Err(_) => self.each_effect(command, Effect::refute),
             Ok(outcome) => self.judge(command, asked_at, outcome),
         }
@@ -75,7 +85,9 @@ impl Oracle {
     pub(super) fn done(&self) -> impl Iterator<Item = &Command> {
         let tokens = self.tokens.values().filter(|(spent, _)| spent.is_proven());
         let deposits = self.accounts.values().flat_map(AccountView::done);
-        deposits.chain(tokens.filter_map(|(_, command)| command.as_ref()))
+        deposits
+            .chain(tokens.filter_map(|(_, command)| command.as_ref()))
+            .chain(self.players.done())
     }
 
     /// Reads that together show everything.
@@ -87,7 +99,19 @@ impl Oracle {
         let sessions = self.sessions.keys().map(|bits| Command::ReadSession {
             key: SessionKey::from_bits(*bits),
         });
-        accounts.chain(sessions).collect()
+        accounts
+            .chain(sessions)
+            .chain(self.players.reads())
+            .collect()
+    }
+
+    /// The last balance of an account, when nobody waits for anything.
+    pub(super) fn settle(&self, account: &AccountId, balance: Balance) -> Verdict {
+        match self.accounts.contains_key(account.as_str()) {
+            // Each balance was judged when it was read.
+            true => Ok(()),
+            false => self.players.settle(account, balance),
+        }
     }
 
     fn account(&mut self, id: &AccountId) -> &mut AccountView {
@@ -132,6 +156,7 @@ impl Oracle {
             | Command::ReadAccount { .. }
             | Command::ReadSession { .. }
             | Command::ReadLatestSession { .. } => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -311,7 +336,7 @@ impl Oracle {
                 self.session_facts(facts, asked_at)?;
                 0
             }
-            Facts::Account(_) | Facts::Session(_) => return Err("another account".to_owned()),
+            _ => return Err("another account".to_owned()),
         };
         Ok((holds, None))
     }
@@ -327,6 +352,7 @@ impl Oracle {
             | Command::OpenSession { account, .. } => return Some(account.to_string()),
             Command::ReadSession { key } | Command::LogOutSession { key } => *key,
             Command::SpendToken { token, .. } => token.key,
+            _ => return None,
         };
         self.sessions.get(&key.bits()).map(|s| s.account.clone())
     }
@@ -390,6 +416,7 @@ fn is_read(command: &Command) -> bool {
             | Command::ReadAccount { .. }
             | Command::ReadSession { .. }
             | Command::ReadLatestSession { .. }
+            | Command::ReadBooks { .. }
     )
 }
 
@@ -397,7 +424,7 @@ fn is_read(command: &Command) -> bool {
 mod tests {
     use super::*;
     use crate::ledger::Refusal;
-    use crate::types::{Amount, Balance, Currency, TransactionId};
+    use crate::types::{Amount, Currency, TransactionId};
 
     fn account() -> AccountId {
         AccountId::parse("acme/p").unwrap()

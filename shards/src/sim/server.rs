@@ -11,7 +11,7 @@ use super::clients::NETWORK_US;
 use super::effect::Verdict;
 use super::world::{Event, Life, World};
 use crate::Unavailable;
-use crate::ledger::Command;
+use crate::ledger::{Command, FundsOrder, Outcome, RefusalReason};
 use crate::mesh::{ReplyResult, ReplySlots, SlotTicket};
 use crate::shard::{Shard, Ticket};
 use crate::types::{Lsn, TransactionId};
@@ -184,27 +184,60 @@ impl World {
 
     fn submit(&mut self, shard: usize, command: &Command) -> Result<Ticket, Unavailable> {
         let now = self.clock();
-        if let Command::Deposit {
-            account,
-            amount,
-            currency,
-            ..
-        } = command
-            && self.is(Canary::LedgerForgetsId)
-            && self.random.one_in(6)
-        {
-            let id = format!("unremembered-{}", self.figures.events);
-            if let Some(transaction) = TransactionId::parse(&id) {
-                let forgotten = Command::Deposit {
-                    account: account.clone(),
-                    transaction,
-                    amount: *amount,
-                    currency: *currency,
-                };
-                return self.node(shard).shard.submit(&forgotten, now);
+        let broken = self.broken(command);
+        let node = self.node(shard);
+        let before = node.shard.appended_lsn();
+        let ticket = node.shard.submit(broken.as_ref().unwrap_or(command), now)?;
+        let after = node.shard.appended_lsn();
+        self.count(command, &ticket.outcome);
+        if self.is_judged() {
+            let posted = (after > before).then_some(after);
+            let judge = &mut self.judges[shard];
+            let verdict = judge.decided(command, now, &ticket.outcome, posted);
+            if self.verdict.is_ok() {
+                self.verdict = verdict;
             }
         }
-        self.node(shard).shard.submit(command, now)
+        Ok(ticket)
+    }
+
+    /// What a canary makes of a command.
+    fn broken(&mut self, command: &Command) -> Option<Command> {
+        let canary = self.canary?;
+        let mut broken = command.clone();
+        let forgotten = format!("unremembered-{}", self.figures.events);
+        let forgotten = TransactionId::parse(&forgotten)?;
+        match (canary, &mut broken) {
+            (Canary::LedgerForgetsId, Command::Deposit { transaction, .. }) => {
+                *transaction = forgotten;
+            }
+            (Canary::LedgerForgetsBet, Command::PlaceBet(bet)) => {
+                bet.round.transaction = forgotten;
+            }
+            (Canary::StakeFromOtherFunds, Command::PlaceBet(bet)) => {
+                bet.funds_order = match bet.funds_order {
+                    FundsOrder::CashFirst => FundsOrder::BonusFirst,
+                    _ => FundsOrder::CashFirst,
+                };
+            }
+            _ => return None,
+        }
+        self.random.one_in(6).then_some(broken)
+    }
+
+    fn count(&mut self, command: &Command, outcome: &Outcome) {
+        let figures = &mut self.figures;
+        let figure = match (command, outcome) {
+            (Command::PlaceBet(_), Outcome::Accepted(_)) => &mut figures.bets,
+            (Command::RollBackBet(_), Outcome::Accepted(_)) => &mut figures.rollbacks,
+            (_, Outcome::Refused(refusal)) => match refusal.reason {
+                RefusalReason::BetNotFound => &mut figures.rollbacks_ahead,
+                RefusalReason::RolledBackBefore => &mut figures.bets_refused_behind,
+                _ => return,
+            },
+            _ => return,
+        };
+        *figure += 1;
     }
 
     /// Whether an answer may leave at once; some canaries do not wait.

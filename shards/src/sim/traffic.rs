@@ -1,8 +1,12 @@
 //! What clients ask for: random commands on few, unevenly busy accounts.
+//!
+//! Some accounts only save: their balances tell an outsider exactly what they hold
+//! (`account.rs`). The others play, and the dealer asks of them all that can be asked.
 
 use super::account::{DIGITS, digit_amount};
+use super::dealer::{Dealer, Taste};
 use super::random::Random;
-use crate::ledger::{Command, SESSIONS_PER_ACCOUNT_MAX};
+use crate::ledger::{Command, LedgerSettings, SESSIONS_PER_ACCOUNT_MAX};
 use crate::routing::slot_of;
 use crate::types::{
     AccountId, Amount, Balance, CountryCode, Currency, SessionKey, SessionToken, TransactionId,
@@ -10,7 +14,8 @@ use crate::types::{
 };
 
 /// Few enough that every account is in the middle of something at every crash.
-const ACCOUNTS: usize = 10;
+const SAVERS: usize = 8;
+const PLAYERS: usize = 5;
 
 /// How long tokens live: longer than a simulation.
 const TOKEN_LIFE_MS: i64 = 86_400_000;
@@ -24,11 +29,12 @@ struct Account {
 
 pub(super) struct Traffic {
     accounts: Vec<Account>,
+    dealer: Dealer,
     history: Vec<Command>,
 }
 
 impl Traffic {
-    pub(super) fn new(random: &mut Random) -> Self {
+    pub(super) fn new(random: &mut Random, settings: &LedgerSettings) -> Self {
         let account = |number: usize| {
             let domain = ["acme", "demo"][number % 2];
             // Long, so that a few postings fill more than a sector, which can tear.
@@ -41,19 +47,23 @@ impl Traffic {
             }
         };
         Self {
-            accounts: (0..ACCOUNTS).map(account).collect(),
+            accounts: (0..SAVERS).map(account).collect(),
+            dealer: Dealer::new(Taste::Plain, PLAYERS, settings),
             history: Vec::new(),
         }
     }
 
     /// The next command: a new one, or one of before again.
     pub(super) fn next(&mut self, random: &mut Random, now: UnixMillis) -> Command {
+        if random.one_in(2) {
+            return self.dealer.next(random, now);
+        }
         if random.one_in(8)
             && let Some(command) = random.pick(&self.history)
         {
             return command.clone();
         }
-        let at = random.skewed(ACCOUNTS);
+        let at = random.skewed(SAVERS);
         let command = self.accounts[at].command(random, now);
         self.history.push(command.clone());
         command

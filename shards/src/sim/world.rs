@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::clients::{Client, Request};
 use super::disks::Disks;
 use super::effect::Verdict;
+use super::judge::Judge;
 use super::oracle::Oracle;
 use super::random::Random;
 use super::server::{Address, Node};
@@ -125,6 +126,10 @@ pub(super) struct World {
     pub(super) faults_left: u64,
     pub(super) traffic: Traffic,
     pub(super) oracle: Oracle,
+    /// The model beside each shard.
+    pub(super) judges: Vec<Judge>,
+    /// What a judge said of a decision since the last step.
+    pub(super) verdict: Verdict,
     pub(super) figures: Figures,
     pub(super) settings: LedgerSettings,
     trace: u64,
@@ -139,6 +144,11 @@ impl World {
         let disks: Vec<_> = (0..shards).map(|_| MemoryDisk::default()).collect();
         let lies = canary == Some(Canary::DiskLies);
         let clients = 2 + random.below(23) as usize;
+        let settings = LedgerSettings {
+            idempotency_window: Duration::from_secs(72 * 3_600),
+            digest_secret: [random.number(), random.number()],
+            clock_skew_max: Duration::from_secs(300),
+        };
         let mut world = Self {
             canary,
             now_us: 0,
@@ -158,15 +168,14 @@ impl World {
             commit_us: 400 << random.below(6),
             clients: (0..clients).map(|_| Client::default()).collect(),
             requests: BTreeMap::new(),
-            commands_left: 40 + random.below(160),
+            commands_left: 60 + random.below(240),
             faults_left: random.below(10),
-            traffic: Traffic::new(&mut random),
+            traffic: Traffic::new(&mut random, &settings),
             oracle: Oracle::default(),
+            judges: (0..shards).map(|_| Judge::new(settings)).collect(),
+            verdict: Ok(()),
             figures: Figures::default(),
-            settings: LedgerSettings {
-                idempotency_window: Duration::from_secs(72 * 3_600),
-                digest_secret: [random.number(), random.number()],
-            },
+            settings,
             trace: seed,
             tells,
             steps: VecDeque::new(),
@@ -203,6 +212,11 @@ impl World {
 
     pub(super) fn is(&self, canary: Canary) -> bool {
         self.canary == Some(canary)
+    }
+
+    /// Whether the model judges what shards decide.
+    pub(super) fn is_judged(&self) -> bool {
+        self.canary.is_none_or(Canary::is_for_the_model)
     }
 
     /// Mixes something that happened into the digest of the run.
@@ -300,6 +314,7 @@ impl World {
 
     /// What must hold at any moment.
     fn check_step(&mut self) -> Verdict {
+        std::mem::replace(&mut self.verdict, Ok(()))?;
         for node in self.nodes.iter_mut().flatten() {
             let shard = &node.shard;
             let (durable, appended) = (shard.durable_lsn(), shard.appended_lsn());
@@ -326,6 +341,9 @@ impl World {
                 continue;
             };
             let ledger = node.shard.ledger();
+            if self.is_judged() {
+                self.judges[shard].audit(ledger, now)?;
+            }
             let owner = ShardId(shard as u16);
             let mut player_cash = 0;
             for read in self.oracle.reads() {
@@ -355,10 +373,28 @@ impl World {
         Ok(())
     }
 
+    /// What every account ends with.
+    fn settle_accounts(&self) -> Verdict {
+        for read in self.oracle.reads() {
+            let owner = self.slot_map.owner(read.slot()).index();
+            let Some(node) = &self.nodes[owner] else {
+                continue;
+            };
+            if let Decision::Answer { outcome, .. } =
+                node.shard.ledger().decide(&read, self.clock())
+                && let Outcome::Accepted(Facts::Account(facts)) = outcome
+            {
+                self.oracle.settle(&facts.account, facts.funds.balance)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The last word: with no more faults than a power cut that loses all it can,
     /// everything must be there, twice.
     fn end(&mut self) -> Verdict {
         self.audit(0..self.nodes.len())?;
+        self.settle_accounts()?;
         for _ in 0..2 {
             self.power_cut_at_the_end();
             self.start()?;

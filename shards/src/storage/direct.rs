@@ -74,6 +74,16 @@ impl DirectDisk {
         Ok(disk)
     }
 
+    /// How its files are made durable, in the words of the system's calls.
+    #[must_use]
+    pub fn way_of_writing(&self) -> &'static str {
+        match (self.direct, self.durable_write) {
+            (true, _) => "O_DIRECT and RWF_DSYNC",
+            (false, DurableWrite::OneCall) => "the page cache and RWF_DSYNC",
+            (false, DurableWrite::WriteThenSync) => "the page cache and fdatasync",
+        }
+    }
+
     /// Uses a directory only to read it, and leaves no trace in it.
     #[must_use]
     pub fn read_only(root: &Path) -> Self {

@@ -112,9 +112,10 @@ pub trait StorageFile: Send {
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// Whether an error of a write that makes a file longer says that there is no room: a
-/// full disk, a quota or a file size limit, which the kernel may also tell by writing
-/// less than was asked. It passes when room returns; other errors do not.
+/// Whether an error of making a file, or of a write that makes one longer, says that
+/// there is no room: a full disk, a quota or a file size limit, which the kernel may also
+/// tell by writing less than was asked, or as many open files as there may be. It passes
+/// when room returns; other errors do not.
 #[must_use]
 pub fn is_no_room(error: &io::Error) -> bool {
     matches!(
@@ -123,5 +124,28 @@ pub fn is_no_room(error: &io::Error) -> bool {
             | io::ErrorKind::QuotaExceeded
             | io::ErrorKind::FileTooLarge
             | io::ErrorKind::WriteZero
-    )
+    ) || matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn want_of_room_passes_and_other_errors_do_not() {
+        for (number, passes) in [
+            (libc::ENOSPC, true),
+            (libc::EDQUOT, true),
+            (libc::EFBIG, true),
+            (libc::EMFILE, true),
+            (libc::ENFILE, true),
+            (libc::EIO, false),
+            (libc::EROFS, false),
+            (libc::ENOENT, false),
+            (libc::EBADF, false),
+        ] {
+            let error = io::Error::from_raw_os_error(number);
+            assert_eq!(is_no_room(&error), passes, "{error}");
+        }
+    }
 }

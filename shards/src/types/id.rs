@@ -117,6 +117,34 @@ text_id!(
     GameId
 );
 
+/// The longest [`Text`], in UTF-16 code units (protocol.md section 2).
+pub const TEXT_UNITS_MAX: usize = 100;
+
+/// A text that is recorded and never looked at: 0 to 100 UTF-16 code units.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Text(CompactString);
+
+impl Text {
+    /// Accepts up to [`TEXT_UNITS_MAX`] UTF-16 code units.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = text.len() <= TEXT_UNITS_MAX || text.encode_utf16().count() <= TEXT_UNITS_MAX;
+        fits.then(|| Self(CompactString::new(text)))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -77,13 +77,10 @@ impl Amount {
     /// [`AmountError`] says which rule the text breaks.
     pub fn parse(text: &str, currency: Currency) -> Result<Self, AmountError> {
         let number = Decimal::parse(text).ok_or(AmountError::NotANumber)?;
-        if number.is_zero() {
-            return Ok(Self::ZERO);
-        }
-        if number.negative {
-            return Err(AmountError::Negative);
-        }
-        number.minor_units(currency.fraction_digits()).map(Self)
+        let minor = number.not_negative()?.units(currency.fraction_digits())?;
+        i64::try_from(minor)
+            .map(Self)
+            .map_err(|_| AmountError::TooLarge)
     }
 
     /// Appends the amount in major units with exactly the currency's fraction digits.
@@ -125,7 +122,7 @@ impl std::fmt::Debug for Amount {
 }
 
 /// A JSON number taken apart: significant digits and a decimal exponent.
-struct Decimal<'a> {
+pub(super) struct Decimal<'a> {
     negative: bool,
     whole: &'a [u8],
     fraction: &'a [u8],
@@ -133,7 +130,7 @@ struct Decimal<'a> {
 }
 
 impl<'a> Decimal<'a> {
-    fn parse(text: &'a str) -> Option<Self> {
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
         let bytes = text.as_bytes();
         let (negative, bytes) = match bytes {
             [b'-', rest @ ..] => (true, rest),
@@ -185,20 +182,29 @@ impl<'a> Decimal<'a> {
         self.whole.iter().chain(self.fraction).map(|d| d - b'0')
     }
 
-    fn is_zero(&self) -> bool {
-        self.digits().all(|d| d == 0)
+    pub(super) fn is_zero(&self) -> bool {
+        self.digits().all(|digit| digit == 0)
     }
 
-    fn minor_units(&self, fraction_digits: u32) -> Result<i64, AmountError> {
-        // How many of our digits stand left of the minor unit's place.
+    /// The number itself, unless it is below zero; `-0` is not.
+    pub(super) fn not_negative(&self) -> Result<&Self, AmountError> {
+        match self.negative && !self.is_zero() {
+            true => Err(AmountError::Negative),
+            false => Ok(self),
+        }
+    }
+
+    /// How many units of 10^-`fraction_digits` it is, without its sign.
+    pub(super) fn units(&self, fraction_digits: u32) -> Result<u128, AmountError> {
+        // How many of our digits stand left of the unit's place.
         let point = i64::try_from(self.whole.len()).map_err(|_| AmountError::TooLarge)?;
         let keep = point + self.exponent + i64::from(fraction_digits);
-        let mut minor: i64 = 0;
+        let mut units: u128 = 0;
         for (place, digit) in (0i64..).zip(self.digits()) {
             if place < keep {
-                minor = minor
+                units = units
                     .checked_mul(10)
-                    .and_then(|m| m.checked_add(i64::from(digit)))
+                    .and_then(|units| units.checked_add(u128::from(digit)))
                     .ok_or(AmountError::TooLarge)?;
             } else if digit != 0 {
                 return Err(AmountError::TooPrecise);
@@ -206,12 +212,12 @@ impl<'a> Decimal<'a> {
         }
         let written = point + i64::try_from(self.fraction.len()).unwrap_or(i64::MAX);
         for _ in written..keep {
-            minor = minor.checked_mul(10).ok_or(AmountError::TooLarge)?;
-            if minor == 0 {
+            units = units.checked_mul(10).ok_or(AmountError::TooLarge)?;
+            if units == 0 {
                 break;
             }
         }
-        Ok(minor)
+        Ok(units)
     }
 }
 

@@ -11,6 +11,9 @@ impl Slot {
     /// that 14 bits of a session key can carry one.
     pub const COUNT: u16 = 16_384;
 
+    /// How many bits tell one.
+    pub const BITS: u32 = Self::COUNT.trailing_zeros();
+
     /// The slot of the low 14 bits.
     #[must_use]
     pub const fn from_low_bits(bits: u16) -> Self {

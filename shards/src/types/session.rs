@@ -13,7 +13,7 @@ use super::{Slot, UnixMillis};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey(u128);
 
-const SLOT_SHIFT: u32 = 128 - 14;
+const SLOT_SHIFT: u32 = u128::BITS - Slot::BITS;
 const VERSION_MASK: u128 = 0xf << 76;
 const VERSION_8: u128 = 0x8 << 76;
 const VARIANT_MASK: u128 = 0x3 << 62;

@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 
-use super::entry_codec::{decode_entry, encode_entry};
+use super::codec::{decode_entry, encode_entry};
 use super::error::{FoldError, OpenError, RESTORE, Refusal};
 use super::frame::FileKind;
 use super::history::check_history;

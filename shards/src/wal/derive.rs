@@ -6,7 +6,7 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::checkpoint::{read_checkpoint, with_way_back};
-use super::entry_codec::encode_entry;
+use super::codec::encode_entry;
 use super::error::{OpenError, RESTORE, Refusal};
 use super::frame::FileKind;
 use super::history::{self, read_history};
@@ -49,7 +49,7 @@ pub fn derive(
     let header = read_checkpoint(storage, manifest, shard, number, progress, &mut |entry| {
         stated.add(&entry);
         if let Entry::Memory(memory) = &entry {
-            window = memory.idempotency_window();
+            window = memory.span();
         }
         rebuild.entry(entry)
     })
@@ -92,6 +92,8 @@ fn settings(manifest: &Manifest, idempotency_window: Duration) -> LedgerSettings
     LedgerSettings {
         idempotency_window,
         digest_secret: manifest.digest_secret,
+        // Part of that window already.
+        clock_skew_max: Duration::ZERO,
     }
 }
 

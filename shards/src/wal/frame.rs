@@ -72,6 +72,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// Another place in the same file.
+    pub(super) fn at(self, offset: u64) -> Self {
+        Self { offset, ..self }
+    }
+
     /// What the checksum of a frame at this place is seeded with.
     fn seed(&self) -> u64 {
         let mut bytes = [0; 34];

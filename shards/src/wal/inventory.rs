@@ -18,6 +18,9 @@ pub(super) const FREE_SUFFIX: &str = ".free";
 pub(super) const TEMPORARY_SUFFIX: &str = ".tmp";
 
 impl FileKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Segment, Self::Checkpoint, Self::History];
+
     /// How the names of such files end.
     #[must_use]
     pub fn suffix(self) -> &'static str {
@@ -112,6 +115,22 @@ impl Inventory {
         })
     }
 
+    /// Numbers of the files of one kind, ascending.
+    #[must_use]
+    pub fn of_kind(&self, kind: FileKind) -> &[u32] {
+        match kind {
+            FileKind::Segment => &self.segments,
+            FileKind::Checkpoint => &self.checkpoints,
+            FileKind::History => &self.histories,
+        }
+    }
+
+    /// Whether a file is there.
+    #[must_use]
+    pub fn has(&self, kind: FileKind, number: u32) -> bool {
+        self.of_kind(kind).binary_search(&number).is_ok()
+    }
+
     /// The newest checkpoint.
     #[must_use]
     pub fn newest_checkpoint(&self) -> Option<u32> {
@@ -148,9 +167,8 @@ impl Inventory {
             let mut earlier = earlier.iter();
             earlier.any(|number| now.binary_search(number).is_err())
         };
-        lost(&earlier.segments, &self.segments)
-            || lost(&earlier.checkpoints, &self.checkpoints)
-            || lost(&earlier.histories, &self.histories)
+        let mut kinds = FileKind::ALL.into_iter();
+        kinds.any(|kind| lost(earlier.of_kind(kind), self.of_kind(kind)))
     }
 }
 

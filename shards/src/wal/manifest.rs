@@ -285,7 +285,8 @@ fn found(
         digest_secret,
         slot_map: SlotMap::even(shards),
     };
-    write(storage, &manifest).map_err(|source| io_error(storage, "write", MANIFEST, source))?;
+    write_manifest(storage, &manifest)
+        .map_err(|source| io_error(storage, "write", MANIFEST, source))?;
     match read_manifest(storage)? {
         Some(read) if read == manifest => Ok(manifest),
         _ => Err(io_error(
@@ -297,7 +298,8 @@ fn found(
     }
 }
 
-fn write(storage: &dyn Storage, manifest: &Manifest) -> io::Result<()> {
+/// Writes the manifest, durably: from then on the data set is there.
+pub(super) fn write_manifest(storage: &dyn Storage, manifest: &Manifest) -> io::Result<()> {
     // The shards' directories, before what promises that they are there.
     storage.sync_directory("")?;
     let mut file = storage.create(MANIFEST_TEMPORARY)?;

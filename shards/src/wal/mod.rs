@@ -13,7 +13,6 @@ mod checkpoint;
 mod codec;
 mod data_set;
 mod derive;
-mod entry_codec;
 mod error;
 mod fold;
 mod frame;
@@ -21,10 +20,13 @@ mod header;
 mod history;
 mod inventory;
 mod log;
+mod lookup;
 mod manifest;
 mod rebuild;
 mod recovery;
+mod reshard;
 mod scan;
+mod scrub;
 mod sealed;
 mod sealed_writer;
 mod segment;
@@ -33,10 +35,9 @@ mod window;
 
 pub use batch::{Batch, RECORD_BYTES_MAX};
 pub use checkpoint::read_checkpoint;
-pub use codec::{DecodeError, decode, encode};
+pub use codec::{DecodeError, decode, decode_entry, encode, encode_entry};
 pub use data_set::DataSet;
 pub use derive::{Derived, derive};
-pub use entry_codec::{decode_entry, encode_entry};
 pub use error::{FoldError, LogError, OpenError, Refusal};
 pub use fold::{FoldSettings, Folded, fold};
 pub use frame::{
@@ -47,10 +48,13 @@ pub use header::{FORMAT_VERSION, SegmentHeader};
 pub use history::read_history;
 pub use inventory::Inventory;
 pub use log::{Durability, Log, LogPosition, LogSettings};
+pub use lookup::PostingReader;
 pub use manifest::{Founding, Manifest, find_manifest, open_data_set, read_manifest};
 pub use rebuild::Rebuild;
 pub use recovery::{Recovered, recover};
+pub use reshard::{Layout, reshard};
 pub use scan::{Ending, Progress, Reading, Scan, TornTail, Visitor, scan};
+pub use scrub::{Scrubbed, scrub};
 pub use sealed::{LogAge, SealedHeader};
 pub use segment::{
     FIRST_FRAME_OFFSET, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Segment, SegmentOrder,
@@ -59,4 +63,4 @@ pub use segment::{
 pub use verdict::{Behind, Reason, Stop, Verdict, judge};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

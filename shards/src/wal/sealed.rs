@@ -180,7 +180,7 @@ pub(super) struct Sealed {
     pub(super) header: SealedHeader,
     /// The name to show to a person.
     pub(super) file_name: String,
-    file: Box<dyn StorageFile>,
+    pub(super) file: Box<dyn StorageFile>,
 }
 
 /// Takes a record and its number, or says what is wrong with it.

@@ -66,6 +66,22 @@ fn numbers_have_bounds() {
             "p.toml:1: limits.max_body_bytes: expected an integer from 256 to 16777216, got 16777217",
         ),
         (
+            "limits.max_connections_per_client = -1",
+            "p.toml:1: limits.max_connections_per_client: expected an integer from 0 to 1000000, got -1",
+        ),
+        (
+            "limits.max_in_flight = 0",
+            "p.toml:1: limits.max_in_flight: expected an integer from 1 to 4096, got 0",
+        ),
+        (
+            "limits.max_headers = 65",
+            "p.toml:1: limits.max_headers: expected an integer from 8 to 64, got 65",
+        ),
+        (
+            "limits.max_pipelined_bytes = 4095",
+            "p.toml:1: limits.max_pipelined_bytes: expected an integer from 4096 to 1048576, got 4095",
+        ),
+        (
             "log.segment_bytes = 4096",
             "p.toml:1: log.segment_bytes: expected an integer from 65536 to 4294967296, got 4096",
         ),
@@ -76,6 +92,14 @@ fn numbers_have_bounds() {
         (
             "log.checkpoint_bytes = 131071",
             "p.toml:1: log.checkpoint_bytes: expected an integer from 131072 to 1099511627776, got 131071",
+        ),
+        (
+            "log.scrub_bytes_per_second = -1",
+            "p.toml:1: log.scrub_bytes_per_second: expected 0 or an integer from 65536 to 68719476736, got -1",
+        ),
+        (
+            "log.scrub_bytes_per_second = 8",
+            "p.toml:1: log.scrub_bytes_per_second: expected 0 or an integer from 65536 to 68719476736, got 8",
         ),
         (
             "log.checkpoint_bytes = 134217727",
@@ -117,6 +141,10 @@ fn durations_have_bounds() {
     check_line(
         "[log]\nhistory = \"71h\"",
         "p.toml:2: log.history: expected a duration from 3days to 10years, such as \"10s\" or \"1h 30m\", got \"71h\"",
+    );
+    check_line(
+        "[log]\nscrub_interval = \"999ms\"",
+        "p.toml:2: log.scrub_interval: expected a duration from 1s to 1year, such as \"10s\" or \"1h 30m\", got \"999ms\"",
     );
     check_line(
         "[ledger]\nidempotency_window = \"59m 59s\"",

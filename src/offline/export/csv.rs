@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 
 use super::{Row, RowWriter};
 
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 16] = [
     "Shard",
     "Lsn",
     "At",
@@ -14,6 +14,9 @@ const NAMES: [&str; 13] = [
     "OperatorAccountID",
     "Kind",
     "TransactionID",
+    "OriginalTransactionID",
+    "GameRoundID",
+    "GameID",
     "CurrencyCode",
     "Funds",
     "HouseAccount",
@@ -53,6 +56,9 @@ fn write_row(out: &mut impl Write, row: &Row<'_>) -> io::Result<()> {
             row.account,
             row.kind,
             row.transaction.unwrap_or_default(),
+            row.original.unwrap_or_default(),
+            row.round.unwrap_or_default(),
+            row.game.unwrap_or_default(),
             row.currency.code(),
             row.funds(),
             row.house(),
@@ -88,7 +94,7 @@ mod tests {
         write_row(&mut out, &awkward_row()).unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "1,7,2026-11-18T11:06:40.001Z,acme,\"acme/a,\"\"b\"\"\",Deposit,\"d\n1\",GBP,Cash,\
+            "1,7,2026-11-18T11:06:40.001Z,acme,\"acme/a,\"\"b\"\"\",Deposit,\"d\n1\",,\"r,1\",g,GBP,Cash,\
              HouseCashier,-1.05,0.20,0.03\r\n"
         );
     }

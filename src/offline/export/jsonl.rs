@@ -27,6 +27,12 @@ struct Line<'a> {
     kind: &'a str,
     #[serde(rename = "TransactionID")]
     transaction: Option<&'a str>,
+    #[serde(rename = "OriginalTransactionID")]
+    original: Option<&'a str>,
+    #[serde(rename = "GameRoundID")]
+    round: Option<&'a str>,
+    #[serde(rename = "GameID")]
+    game: Option<&'a str>,
     currency_code: &'a str,
     funds: &'a str,
     house_account: &'a str,
@@ -45,6 +51,9 @@ impl<'a> From<&'a Row<'a>> for Line<'a> {
             account: row.account,
             kind: row.kind,
             transaction: row.transaction,
+            original: row.original,
+            round: row.round,
+            game: row.game,
             currency_code: row.currency.code(),
             funds: row.funds(),
             house_account: row.house(),
@@ -76,7 +85,7 @@ mod tests {
         let line = serde_json::to_string(&Line::from(&awkward_row())).unwrap();
         assert_eq!(
             line,
-            r#"{"Shard":1,"Lsn":7,"At":"2026-11-18T11:06:40.001Z","Domain":"acme","OperatorAccountID":"acme/a,\"b\"","Kind":"Deposit","TransactionID":"d\n1","CurrencyCode":"GBP","Funds":"Cash","HouseAccount":"HouseCashier","Amount":"-1.05","CashFunds":"0.20","BonusFunds":"0.03"}"#
+            r#"{"Shard":1,"Lsn":7,"At":"2026-11-18T11:06:40.001Z","Domain":"acme","OperatorAccountID":"acme/a,\"b\"","Kind":"Deposit","TransactionID":"d\n1","OriginalTransactionID":null,"GameRoundID":"r,1","GameID":"g","CurrencyCode":"GBP","Funds":"Cash","HouseAccount":"HouseCashier","Amount":"-1.05","CashFunds":"0.20","BonusFunds":"0.03"}"#
         );
     }
 }

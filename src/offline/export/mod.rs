@@ -24,7 +24,7 @@ use shards::wal::{Rebuild, SealedHeader, Visitor};
 use super::directory::{DataDirectory, Reader, Stop, rebuild, warn_of_forgotten};
 use super::output::OutFile;
 use super::progress::{Stdout, shown};
-use super::record::{Currencies, funds_name, house_name, kind_and_transaction, major, rfc3339};
+use super::record::{Currencies, funds_name, house_name, kind_and_fields, major, rfc3339};
 
 /// Options of `purser export`.
 #[derive(Args, Clone, Debug)]
@@ -211,6 +211,9 @@ struct Row<'a> {
     account: &'a str,
     kind: &'static str,
     transaction: Option<&'a str>,
+    original: Option<&'a str>,
+    round: Option<&'a str>,
+    game: Option<&'a str>,
     currency: Currency,
     funds: PlayerFunds,
     house: HouseAccount,
@@ -226,7 +229,7 @@ fn rows_of(
     posting: &Posting,
     currency: Currency,
 ) -> impl Iterator<Item = Row<'_>> {
-    let (kind, transaction) = kind_and_transaction(&posting.change, currency);
+    let (kind, fields) = kind_and_fields(&posting.change, currency);
     posting.change.movements().map(move |movement| Row {
         shard,
         lsn,
@@ -234,7 +237,10 @@ fn rows_of(
         domain: posting.account.domain(),
         account: posting.account.as_str(),
         kind,
-        transaction,
+        transaction: fields.transaction,
+        original: fields.original,
+        round: fields.round,
+        game: fields.game,
         currency,
         funds: movement.player,
         house: movement.house,
@@ -284,6 +290,9 @@ mod tests {
             account: "acme/a,\"b\"",
             kind: "Deposit",
             transaction: Some("d\n1"),
+            original: None,
+            round: Some("r,1"),
+            game: Some("g"),
             currency: Currency::parse("GBP").unwrap(),
             funds: PlayerFunds::Cash,
             house: HouseAccount::Cashier,

@@ -22,6 +22,9 @@ const SCHEMA: &str = "
         required binary OperatorAccountID (STRING);
         required binary Kind (STRING);
         optional binary TransactionID (STRING);
+        optional binary OriginalTransactionID (STRING);
+        optional binary GameRoundID (STRING);
+        optional binary GameID (STRING);
         required binary CurrencyCode (STRING);
         required binary Funds (STRING);
         required binary HouseAccount (STRING);
@@ -41,6 +44,22 @@ pub(super) struct Writer {
     group: Group,
 }
 
+/// Texts of a column that not all rows have.
+#[derive(Default)]
+struct Optional {
+    /// Those that are there.
+    texts: Vec<ByteArray>,
+    /// For every row 1 if its text is there.
+    levels: Vec<i16>,
+}
+
+impl Optional {
+    fn push(&mut self, text: Option<&str>) {
+        self.texts.extend(text.map(ByteArray::from));
+        self.levels.push(i16::from(text.is_some()));
+    }
+}
+
 /// Rows that wait, by column.
 #[derive(Default)]
 struct Group {
@@ -50,10 +69,10 @@ struct Group {
     domains: Vec<ByteArray>,
     accounts: Vec<ByteArray>,
     kinds: Vec<ByteArray>,
-    /// Those that are there.
-    transactions: Vec<ByteArray>,
-    /// For every row 1 if its transaction is there.
-    transaction_levels: Vec<i16>,
+    transactions: Optional,
+    originals: Optional,
+    rounds: Optional,
+    games: Optional,
     currencies: Vec<ByteArray>,
     funds: Vec<ByteArray>,
     houses: Vec<ByteArray>,
@@ -89,11 +108,14 @@ impl Writer {
         write::<ByteArrayType>(&mut columns, &group.domains, None)?;
         write::<ByteArrayType>(&mut columns, &group.accounts, None)?;
         write::<ByteArrayType>(&mut columns, &group.kinds, None)?;
-        write::<ByteArrayType>(
-            &mut columns,
+        for column in [
             &group.transactions,
-            Some(&group.transaction_levels),
-        )?;
+            &group.originals,
+            &group.rounds,
+            &group.games,
+        ] {
+            write::<ByteArrayType>(&mut columns, &column.texts, Some(&column.levels))?;
+        }
         write::<ByteArrayType>(&mut columns, &group.currencies, None)?;
         write::<ByteArrayType>(&mut columns, &group.funds, None)?;
         write::<ByteArrayType>(&mut columns, &group.houses, None)?;
@@ -127,10 +149,10 @@ impl Group {
         self.domains.push(row.domain.into());
         self.accounts.push(row.account.into());
         self.kinds.push(row.kind.into());
-        self.transactions
-            .extend(row.transaction.map(ByteArray::from));
-        self.transaction_levels
-            .push(i16::from(row.transaction.is_some()));
+        self.transactions.push(row.transaction);
+        self.originals.push(row.original);
+        self.rounds.push(row.round);
+        self.games.push(row.game);
         self.currencies.push(row.currency.code().into());
         self.funds.push(row.funds().into());
         self.houses.push(row.house().into());
@@ -189,8 +211,10 @@ mod tests {
             assert_eq!(row.get_string(4).unwrap(), "acme/a,\"b\"");
             let transaction = row.get_string(6).ok().map(String::as_str);
             assert_eq!(transaction, (at % 2 == 0).then_some("d\n1"));
-            assert_eq!(row.get_long(10).unwrap(), at as i64);
-            assert_eq!(row.get_string(12).unwrap(), "0.20");
+            assert!(row.get_string(7).is_err(), "there is no original");
+            assert_eq!(row.get_string(8).unwrap(), "r,1");
+            assert_eq!(row.get_long(13).unwrap(), at as i64);
+            assert_eq!(row.get_string(15).unwrap(), "0.20");
             read += 1;
         }
         assert_eq!(read, rows);

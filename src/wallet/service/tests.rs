@@ -1,5 +1,6 @@
 //! The walk of a request against a ledger of hash maps.
 
+mod bookings;
 mod fake;
 
 use proptest::prelude::*;
@@ -7,6 +8,8 @@ use serde_json::{Value, json};
 use shards::Unavailable;
 
 use super::*;
+use crate::domain::SignatureKey;
+use crate::wallet::error_code::ErrorCode;
 use fake::{Call, KEY, NOW, World, token_at};
 
 /// Of any answer: the code, and `ErrorDescription` if there is one.
@@ -80,6 +83,17 @@ fn a_token_is_minted_for_the_latest_session_and_redeems_to_its_facts() {
 }
 
 #[test]
+fn tokens_of_one_millisecond_are_different() {
+    let world = World::new();
+    let mut made: Vec<String> = (0..100)
+        .map(|_| world.send(&Call::create_token()).1)
+        .collect();
+    assert!(made[99].contains(&token_at(KEY, NOW + 99)), "{}", made[99]);
+    made.dedup();
+    assert_eq!(made.len(), 100);
+}
+
+#[test]
 fn only_a_live_session_gets_a_token_but_any_session_s_token_redeems() {
     let world = World::new();
     world.ledger.log_out(KEY);
@@ -145,7 +159,11 @@ type Mend = fn(&mut Call);
 
 #[test]
 fn the_most_fundamental_reason_wins_where_the_request_names_its_account() {
-    for call in [Call::create_token(), Call::balance()] {
+    for endpoint in Endpoint::ALL {
+        if endpoint == Endpoint::RedeemToken {
+            continue;
+        }
+        let call = Call::of(endpoint);
         let world = World::new();
         let wrong = call
             .raw(b"{")
@@ -240,7 +258,7 @@ fn the_most_fundamental_reason_wins_where_the_session_names_the_account() {
 #[test]
 fn all_failures_to_authorise_read_alike() {
     let world = World::new();
-    for good in [Call::create_token(), Call::redeem_token(), Call::balance()] {
+    for good in Endpoint::ALL.map(Call::of) {
         check(&world, &good, 0, "");
         let mut missing = good.clone();
         missing.authorization = None;
@@ -382,7 +400,7 @@ fn an_owner_that_does_not_answer_is_a_503_with_retry_after() {
     for (reason, words) in cases {
         let world = World::new();
         world.ledger.unavailable.set(Some(reason));
-        for call in [Call::create_token(), Call::redeem_token(), Call::balance()] {
+        for call in Endpoint::ALL.map(Call::of) {
             let (answer, body) = world.send(&call);
             assert_eq!(
                 answer,
@@ -395,7 +413,10 @@ fn an_owner_that_does_not_answer_is_a_503_with_retry_after() {
             assert_eq!(code, -1);
             assert!(description.contains(words), "{description}");
         }
-        assert_eq!(world.metrics.unavailable(reason), 3);
+        assert_eq!(
+            world.metrics.unavailable(reason),
+            Endpoint::ALL.len() as u64
+        );
         assert_eq!(
             world
                 .metrics
@@ -409,7 +430,7 @@ fn an_owner_that_does_not_answer_is_a_503_with_retry_after() {
 fn facts_that_were_not_asked_for_are_a_fault_of_ours() {
     let world = World::new();
     world.ledger.confused.set(true);
-    for call in [Call::create_token(), Call::redeem_token(), Call::balance()] {
+    for call in Endpoint::ALL.map(Call::of) {
         check(&world, &call, -1, "a fault of the wallet");
     }
 }
@@ -493,7 +514,7 @@ proptest! {
     #[test]
     fn any_bytes_are_answered_with_json(bytes: Vec<u8>, text in "\\PC{0,60}") {
         let world = World::new();
-        for call in [Call::create_token(), Call::redeem_token(), Call::balance()] {
+        for call in Endpoint::ALL.map(Call::of) {
             for body in [bytes.as_slice(), text.as_bytes()] {
                 let (answer, body) = world.send(&call.clone().raw(body));
                 prop_assert_eq!(answer, Answer::OK);
@@ -507,7 +528,8 @@ proptest! {
     fn any_value_of_any_member_is_answered_with_json(
         member in prop::sample::select(vec![
             "PlatformKey", "Sequence", "Timestamp", "OperatorAccountID", "GameID",
-            "ContentGameProviderID", "SessionToken", "IPAddress",
+            "ContentGameProviderID", "SessionToken", "IPAddress", "CurrencyCode", "Amount",
+            "GatewaySessionToken", "GameRoundTransactionID", "FreeBetCost", "EndRound",
         ]),
         text: String,
         number: i64,
@@ -515,7 +537,7 @@ proptest! {
         forwarded_for: Vec<u8>,
     ) {
         let world = World::new();
-        for call in [Call::create_token(), Call::redeem_token(), Call::balance()] {
+        for call in Endpoint::ALL.map(Call::of) {
             for value in [json!(text), json!(number), json!(format!("acme/{text}")), json!([text])] {
                 let mut call = call.clone().with(member, value);
                 code_of(&world.send(&call).1);
@@ -527,4 +549,115 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_credential_that_was_taken_away_is_refused_on_the_next_request_of_an_old_connection() {
+    let world = World::new();
+    let mut session = Session::default();
+    let (old, new) = (Call::balance(), Call::balance().authorized("acme", "next"));
+    let mut codes = |call: &Call| code_of(&world.send_on(&mut session, call).1).0;
+    assert_eq!([codes(&old), codes(&old), codes(&new), codes(&old)], [0; 4]);
+    let mut acme = world.live.get().domains.get("acme").unwrap().clone();
+    acme.credentials.remove(0);
+    world.live.replace(Settings {
+        domains: Arc::new([acme].into_iter().collect()),
+        ..Settings::default()
+    });
+    assert_eq!([codes(&old), codes(&new), codes(&old)], [-6, 0, -6]);
+}
+
+const KEY_TEXT: &str = "0123456789abcdef0123456789abcdef";
+
+/// `X-Signature` of a body.
+fn signature(key: &str, body: &[u8]) -> Vec<u8> {
+    let key = SignatureKey::new(None, key);
+    let tag = ring::hmac::sign(key.hmac(), body);
+    let digits: String = tag
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("sha256={digits}").into_bytes()
+}
+
+impl World {
+    /// From now on `acme` takes only requests that one of the keys has signed.
+    fn ask_for_signatures(&self, keys: &[&str]) {
+        let before = self.live.get();
+        let domains = before
+            .domains
+            .iter()
+            .cloned()
+            .map(|domain| match &*domain.name {
+                "acme" => Domain {
+                    signature_keys: keys
+                        .iter()
+                        .map(|key| SignatureKey::new(None, key))
+                        .collect(),
+                    ..domain
+                },
+                _ => domain,
+            });
+        self.live.replace(Settings {
+            domains: Arc::new(domains.collect()),
+            trusted_proxies: before.trusted_proxies.clone(),
+            ..Settings::default()
+        });
+    }
+}
+
+#[test]
+fn a_domain_that_asks_for_signatures_takes_no_request_without_a_right_one() {
+    let world = World::new();
+    let other = "another-key-of-the-same-domain-00";
+    world.ask_for_signatures(&[other, KEY_TEXT]);
+    for call in [Call::balance(), Call::create_token(), Call::redeem_token()] {
+        let body = call.body();
+        let cases = [
+            (Some(signature(KEY_TEXT, &body)), 0, ""),
+            (Some(signature(other, &body)), 0, ""),
+            (
+                Some(signature("a-key-of-nobody", &body)),
+                -6,
+                "Not authorised",
+            ),
+            (Some(signature(KEY_TEXT, b"{}")), -6, "Not authorised"),
+            (Some(Vec::new()), -6, "Not authorised"),
+            (None, -6, "Not authorised"),
+        ];
+        for (signature, code, words) in cases {
+            let call = call.clone().signed(signature);
+            check(&world, &call, code, words);
+        }
+    }
+    let yen = Call::balance()
+        .with("OperatorAccountID", json!("yen/p1"))
+        .with("PlatformKey", json!("MG"));
+    check(&world, &yen, 0, "");
+}
+
+#[test]
+fn a_signature_stands_beside_the_credentials() {
+    let world = World::new();
+    world.ask_for_signatures(&[KEY_TEXT]);
+    // Nothing is said of a signature before the body is good and the domain is known, and
+    // a right one opens nothing by itself.
+    check(&world, &Call::balance().raw(b"{"), -6, "not a JSON object");
+    let nowhere = Call::balance().with("OperatorAccountID", json!("nowhere/p1"));
+    check(&world, &nowhere, -5, "unknown domain");
+    for wrong in [
+        Call::balance().authorized("gw", "wrong"),
+        Call::balance().from("203.0.113.9", &[]),
+        Call::balance().with("PlatformKey", json!("XX")),
+    ] {
+        let signature = signature(KEY_TEXT, &wrong.body());
+        let signed = wrong.signed(Some(signature));
+        check(&world, &signed, -6, "Not authorised");
+    }
+    let unknown = Call::balance().with("OperatorAccountID", json!("acme/p9"));
+    check(&world, &unknown, -6, "Not authorised");
+    let signature = signature(KEY_TEXT, &unknown.body());
+    let signed = unknown.signed(Some(signature));
+    check(&world, &signed, -5, "no such player");
 }

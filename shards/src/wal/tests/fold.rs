@@ -15,6 +15,7 @@ pub(super) const FOLDS: FoldSettings = FoldSettings {
     ledger: LedgerSettings {
         idempotency_window: Duration::from_secs(1_000 * 3_600),
         digest_secret: FOUNDING.digest_secret,
+        clock_skew_max: Duration::ZERO,
     },
     history: Duration::from_secs(3 * 3_600),
 };
@@ -40,7 +41,7 @@ pub(super) use Deed::{Batch as Half, Fold, One, Roll, Seal};
 
 /// The server as the log sees it: every posting is decided by a real ledger.
 #[derive(Clone, Default)]
-pub(super) struct Books {
+pub(crate) struct Books {
     /// Every posting that may be on the disk.
     pub(super) tried: Vec<Posting>,
     /// How many of them somebody was told of.
@@ -348,7 +349,7 @@ fn a_failure_of_any_operation_of_a_fold_is_noticed_and_made_good_by_the_next() {
 }
 
 /// A disk after some segments were folded, and the books.
-pub(super) fn folded(segments: usize) -> (MemoryDisk, Books) {
+pub(crate) fn folded(segments: usize) -> (MemoryDisk, Books) {
     let disk = MemoryDisk::default();
     let mut books = Books::default();
     let deeds = [Roll, Fold].repeat(segments);

@@ -103,6 +103,7 @@ fn a_checkpoint_and_its_history_have_these_bytes() {
     let mut ledger = Ledger::new(LedgerSettings {
         idempotency_window: Duration::from_secs(72 * 3_600),
         digest_secret: FOUNDING.digest_secret,
+        clock_skew_max: Duration::ZERO,
     });
     let manifest = Manifest {
         data_set: DATA_SET,
@@ -137,6 +138,7 @@ fn a_checkpoint_and_its_history_have_these_bytes() {
     let mut rebuild = Rebuild::new(LedgerSettings {
         idempotency_window: Duration::from_secs(3_600),
         digest_secret: FOUNDING.digest_secret,
+        clock_skew_max: Duration::ZERO,
     });
     let progress = Progress::default();
     read_checkpoint(&disk, &manifest, SHARD, 2, &progress, &mut |entry| {
@@ -168,13 +170,16 @@ fn postings() -> Vec<Posting> {
         balance: balance(100, 20),
         session: Some(key),
     };
-    let deposited = |id| Change::Deposited {
-        transaction: TransactionId::parse(id).unwrap(),
-        amount: amount(1),
+    let deposited = |id, previous| {
+        Change::Deposited(Cashed {
+            transaction: TransactionId::parse(id).unwrap(),
+            amount: amount(1),
+            previous_booking: Lsn(previous),
+        })
     };
     let changes = [
         (opened, 100),
-        (deposited("d-1"), 101),
+        (deposited("d-1", 0), 101),
         (
             Change::SessionOpened {
                 key,
@@ -192,7 +197,7 @@ fn postings() -> Vec<Posting> {
             101,
         ),
         (Change::SessionLoggedOut { key }, 101),
-        (deposited("d-2"), 102),
+        (deposited("d-2", 2), 102),
     ];
     (0..)
         .zip(changes)

@@ -2,16 +2,17 @@
 
 mod crash;
 mod damage;
-mod fold;
+pub(crate) mod fold;
 mod fold_damage;
 mod golden;
 mod live;
+mod scrub;
 mod sequences;
 
 use std::sync::Arc;
 
 use super::*;
-use crate::ledger::{Change, Posting};
+use crate::ledger::{Cashed, Change, Posting};
 use crate::storage::MemoryDisk;
 use crate::types::{AccountId, Amount, Balance, Lsn, ShardId, TransactionId, UnixMillis};
 
@@ -32,15 +33,16 @@ fn posting(lsn: u64, life: u32, padding: usize) -> Posting {
     Posting {
         at: UnixMillis(1_795_000_000_000),
         account: AccountId::parse("acme/p1").unwrap(),
-        change: Change::Deposited {
+        change: Change::Deposited(Cashed {
             transaction: TransactionId::parse(&transaction).unwrap(),
             amount: Amount::from_minor(5).unwrap(),
-        },
+            previous_booking: Lsn::NONE,
+        }),
         balance_after: Balance::default(),
     }
 }
 
-fn open(disk: &MemoryDisk) -> Result<DataSet, OpenError> {
+pub(crate) fn open(disk: &MemoryDisk) -> Result<DataSet, OpenError> {
     DataSet::open(Arc::new(disk.clone()), 1, SETTINGS, FOUNDING)
 }
 

@@ -4,17 +4,20 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use futures_lite::future::block_on;
 use serde_json::{Map, Value, json};
 use shards::Unavailable;
-use shards::ledger::{Funds, Refusal, RefusalReason};
-use shards::types::{Amount, Balance, CountryCode, Currency, SessionKey};
+use shards::ledger::{Booked, Funds, Refusal, RefusalReason, SessionFacts};
+use shards::routing::slot_of;
+use shards::types::{Amount, Balance, CountryCode, Currency, SessionKey, SessionToken};
 
 use super::super::*;
-use crate::domain::{Credential, FundsPriority};
+use crate::domain::{Credential, Domains, FundsPriority};
 use crate::http::Method;
+use crate::live::Live;
 
 /// 2026-11-22T13:29:05Z.
 pub(super) const NOW: i64 = 1_795_354_145_000;
@@ -31,6 +34,12 @@ pub(super) fn token_at(key: &str, millis: i64) -> String {
     format!("{key}-{millis:x}")
 }
 
+/// A key whose slot is that of `acme/p1`.
+pub(super) fn own_key() -> String {
+    let account = AccountId::parse("acme/p1").unwrap();
+    SessionKey::mint(slot_of(&account), 42).to_string()
+}
+
 #[derive(Default)]
 pub(super) struct FakeLedger {
     funds: HashMap<String, Funds>,
@@ -42,6 +51,10 @@ pub(super) struct FakeLedger {
     pub(super) unavailable: Cell<Option<Unavailable>>,
     /// Answers with facts that were not asked for.
     pub(super) confused: Cell<bool>,
+    /// Refuses bookings for this reason.
+    pub(super) refuse: Cell<Option<RefusalReason>>,
+    /// The last command.
+    last: RefCell<Option<Command>>,
 }
 
 impl FakeLedger {
@@ -55,11 +68,66 @@ impl FakeLedger {
         self.sessions.borrow_mut().get_mut(&key).unwrap().live = false;
     }
 
+    /// The last command that came.
+    pub(super) fn last(&self) -> Command {
+        self.last.borrow().clone().unwrap()
+    }
+
+    /// The funds of a known account, unless bookings are to be refused.
+    fn book(&self, account: &AccountId) -> Result<Funds, Refusal> {
+        let funds = self.funds.get(account.as_str()).copied();
+        let reason = match funds {
+            None => Some(RefusalReason::AccountNotFound),
+            Some(_) => self.refuse.get(),
+        };
+        match (reason, funds) {
+            (None, Some(funds)) => Ok(funds),
+            (reason, funds) => Err(Refusal {
+                reason: reason.unwrap(),
+                funds,
+            }),
+        }
+    }
+
+    fn answer_booking(&self, command: &Command) -> Option<Outcome> {
+        let minor = |minor| Amount::from_minor(minor).unwrap();
+        let split = Balance {
+            cash: minor(125),
+            bonus: minor(25),
+        };
+        let booked = |account| {
+            let facts = |funds| Facts::Booked(Booked { funds, split });
+            self.book(account).map(facts)
+        };
+        let answer = match command {
+            Command::PlaceBet(bet) => booked(&bet.round.account),
+            Command::AwardWinnings(award) => booked(&award.round.account),
+            Command::RollBackBet(rollback) => booked(&rollback.round.account),
+            Command::VoidBet(void) => booked(&void.round.account),
+            Command::Credit(credit) => booked(&credit.account),
+            Command::EndRound(end) => self.book(&end.account).map(Facts::Funds),
+            Command::AnswerAlert(alert) => self.book(&alert.account).map(Facts::Funds),
+            _ => return None,
+        };
+        Some(match answer {
+            Ok(Facts::Funds(_)) if self.confused.get() => Outcome::Accepted(Facts::Books(vec![])),
+            Ok(_) if self.confused.get() => {
+                Outcome::Accepted(Facts::Funds(*self.funds.values().next().unwrap()))
+            }
+            Ok(facts) => Outcome::Accepted(facts),
+            Err(refusal) => Outcome::Refused(refusal),
+        })
+    }
+
     pub(super) fn spent_until(&self) -> i64 {
         self.spent_until.get()
     }
 
     fn answer(&self, command: Command) -> Outcome {
+        *self.last.borrow_mut() = Some(command.clone());
+        if let Some(outcome) = self.answer_booking(&command) {
+            return outcome;
+        }
         let session = |key| {
             let found = self.sessions.borrow().get(&key).cloned();
             found.ok_or(RefusalReason::SessionNotFound)
@@ -112,7 +180,11 @@ pub(super) struct Handle(Rc<FakeLedger>);
 impl Submit for Handle {
     async fn submit(&self, command: Command) -> Result<Outcome, Unavailable> {
         let shown = format!("{command:?}");
-        let name = shown.split(' ').next().unwrap_or_default().to_owned();
+        let name = shown
+            .split([' ', '('])
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         self.0.asked.borrow_mut().push(name);
         // Another request may come in between, as it does on a shard.
         futures_lite::future::yield_now().await;
@@ -128,6 +200,7 @@ pub(super) struct World {
     pub(super) ledger: Rc<FakeLedger>,
     pub(super) metrics: Arc<WalletMetrics>,
     pub(super) draining: Arc<AtomicBool>,
+    pub(super) live: Arc<Live<Settings>>,
     service: WalletService<Handle>,
 }
 
@@ -145,7 +218,10 @@ impl World {
                 platform_keys: ["GW".to_owned()].into(),
                 ..domain("acme", "GBP", FundsPriority::CashFundsFirst)
             },
-            domain("yen", "JPY", FundsPriority::BonusFundsFirst),
+            Domain {
+                games: ["chess".to_owned()].into(),
+                ..domain("yen", "JPY", FundsPriority::BonusFundsFirst)
+            },
             domain("kuwait", "KWD", FundsPriority::Unknown),
             Domain {
                 single_use_tokens: true,
@@ -178,18 +254,31 @@ impl World {
         let ledger = Rc::new(ledger);
         let metrics = Arc::new(WalletMetrics::default());
         let draining = Arc::new(AtomicBool::new(false));
+        let live = Live::new(
+            Settings {
+                domains: Arc::new(domains),
+                trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+                ..Settings::default()
+            },
+            1,
+        );
         let service = WalletService::new(Parts {
             ledger: Handle(Rc::clone(&ledger)),
-            domains: Arc::new(domains),
-            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+            settings: Rc::new(View::new(&live, 0, |_| {})),
             clock: Box::new(|| UnixMillis(NOW)),
             metrics: Arc::clone(&metrics),
             draining: Arc::clone(&draining),
+            times: Times {
+                idempotency_window: Duration::from_hours(72),
+                clock_skew_max: Duration::from_mins(5),
+            },
+            mint: Arc::default(),
         });
         Self {
             ledger,
             metrics,
             draining,
+            live,
             service,
         }
     }
@@ -201,10 +290,7 @@ impl World {
 
     pub(super) fn send_on(&self, session: &mut Session, call: &Call) -> (Answer, String) {
         let forwarded_for: Vec<&[u8]> = call.forwarded_for.iter().map(Vec::as_slice).collect();
-        let mut body = match &call.raw {
-            Some(raw) => raw.clone(),
-            None => Value::Object(call.members.clone()).to_string().into_bytes(),
-        };
+        let mut body = call.body();
         let request = Request {
             head: RequestHead {
                 method: Method::Post,
@@ -214,6 +300,7 @@ impl World {
                 has_length: true,
             },
             authorization: call.authorization.as_deref(),
+            signature: call.signature.as_deref(),
             forwarded_for: &forwarded_for,
             wants_server_timing: false,
             peer: call.peer,
@@ -233,6 +320,7 @@ fn domain(name: &str, currency: &str, funds_priority: FundsPriority) -> Domain {
             Credential::new(name, name),
             Credential::new("gw", "s3:cret"),
         ],
+        signature_keys: Vec::new(),
         allow: Vec::new(),
         platform_keys: Default::default(),
         games: Default::default(),
@@ -261,6 +349,7 @@ pub(super) struct Call {
     /// Sent instead of the members.
     pub(super) raw: Option<Vec<u8>>,
     pub(super) authorization: Option<Vec<u8>>,
+    pub(super) signature: Option<Vec<u8>>,
     pub(super) forwarded_for: Vec<Vec<u8>>,
     pub(super) peer: IpAddr,
     members: Map<String, Value>,
@@ -283,11 +372,40 @@ impl Call {
         Self::to(Endpoint::Balance, &json!({"OperatorAccountID": "acme/p1"}))
     }
 
+    /// A request to the endpoint, with the members that it requires.
+    pub(super) fn of(endpoint: Endpoint) -> Self {
+        let mut members = json!({
+            "OperatorAccountID": "acme/p1",
+            "GameRoundID": "r1",
+            "GameRoundTransactionID": "t1",
+            "GameID": 7,
+            "CurrencyCode": "GBP",
+            "Amount": "1.50",
+            "EndRound": true,
+        });
+        let more = match endpoint {
+            Endpoint::CreateToken => return Self::create_token(),
+            Endpoint::RedeemToken => return Self::redeem_token(),
+            Endpoint::Balance => return Self::balance(),
+            Endpoint::PlaceBet => json!({"GatewaySessionToken": own_key(), "StartRound": true}),
+            Endpoint::AwardWinnings => json!({"StartRound": true}),
+            Endpoint::RollbackBet => json!({"OriginalBetGameRoundTransactionID": "t0"}),
+            Endpoint::Credit => {
+                json!({"AccountTransactionID": "c1", "AccountTransactionTypeID": "gift"})
+            }
+            Endpoint::VoidBet | Endpoint::End | Endpoint::Alert => json!({}),
+        };
+        let all = members.as_object_mut().unwrap();
+        all.extend(more.as_object().unwrap().clone());
+        Self::to(endpoint, &members)
+    }
+
     fn to(endpoint: Endpoint, members: &Value) -> Self {
         let mut call = Self {
             path: endpoint.path(),
             raw: None,
             authorization: None,
+            signature: None,
             forwarded_for: Vec::new(),
             peer: CLIENT,
             members: members.as_object().unwrap().clone(),
@@ -297,6 +415,14 @@ impl Call {
         call.set("Sequence", json!("s-1"));
         call.set("Timestamp", json!("2026-11-22T13:29:05.123Z"));
         call
+    }
+
+    /// As it is sent.
+    pub(super) fn body(&self) -> Vec<u8> {
+        match &self.raw {
+            Some(raw) => raw.clone(),
+            None => Value::Object(self.members.clone()).to_string().into_bytes(),
+        }
     }
 
     pub(super) fn set(&mut self, member: &str, value: Value) {
@@ -321,6 +447,11 @@ impl Call {
 
     pub(super) fn authorized(mut self, user: &str, password: &str) -> Self {
         self.authorize(user, password);
+        self
+    }
+
+    pub(super) fn signed(mut self, signature: Option<Vec<u8>>) -> Self {
+        self.signature = signature;
         self
     }
 

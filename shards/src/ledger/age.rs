@@ -1,0 +1,114 @@
+//! The age of a shard's memory: what may be forgotten, and when.
+//!
+//! Ids and rounds are remembered for a **span** at least. It is cut into [`WINDOWS`]
+//! windows by the age at which something was remembered, and a window whose last entry is
+//! too old is forgotten as a whole.
+//!
+//! The age goes by the time between postings, not by the clock's reading: a clock that
+//! jumps ahead must not forget everything at once. One step counts as one window at the
+//! most, and a spare window makes up for one such jump; a step back counts as nothing.
+//! Where postings are rare, things are remembered for longer than they must be.
+
+use std::time::Duration;
+
+use super::{EntryMisfit, MemoryEntry};
+use crate::types::UnixMillis;
+
+/// Windows per span. Every new id is looked up in all of them, so few is fast; memory is
+/// kept for up to two windows longer than needed, so many is small.
+const WINDOWS: i64 = 8;
+
+/// The window of the memory `to` that what stands in the window `number` of the memory
+/// `from` belongs into: it is remembered for at least as long from now on as it would
+/// have been.
+pub(super) fn window_elsewhere(number: i64, from: &MemoryEntry, to: &MemoryEntry) -> i64 {
+    // Negative, or zero for the window that is open now.
+    let end_ms = ((number + 1) * from.span_ms - from.age_ms).min(1);
+    (to.age_ms + end_ms - 1).max(0) / to.span_ms.max(1)
+}
+
+/// How old a memory is.
+pub(super) struct Age {
+    window_ms: i64,
+    /// How much time has passed from posting to posting, as far as that can be believed.
+    age_ms: i64,
+    last_at: Option<UnixMillis>,
+    /// What a window spanned in the memory that this one is restored from.
+    restored_span_ms: i64,
+}
+
+impl MemoryEntry {
+    /// A span of time whose windows are as long as in the memory that this is of.
+    #[must_use]
+    pub fn span(&self) -> Duration {
+        let span_ms = self.span_ms.saturating_mul(WINDOWS);
+        Duration::from_millis(span_ms.unsigned_abs())
+    }
+}
+
+impl Age {
+    /// Remembers for `span`.
+    pub(super) fn new(span: Duration) -> Self {
+        // Rounded up, or the windows together would be shorter than they must be.
+        let window_ms = span.as_millis().div_ceil(WINDOWS as u128);
+        Self {
+            window_ms: i64::try_from(window_ms).unwrap_or(i64::MAX).max(1),
+            age_ms: 0,
+            last_at: None,
+            restored_span_ms: 1,
+        }
+    }
+
+    /// A posting was made at a time.
+    pub(super) fn grow_older(&mut self, at: UnixMillis) {
+        let passed = self.last_at.map_or(0, |last| at.0.saturating_sub(last.0));
+        self.age_ms += passed.clamp(0, self.window_ms);
+        self.last_at = Some(at);
+    }
+
+    /// The number of the window that things are remembered in now.
+    pub(super) fn window(&self) -> i64 {
+        self.age_ms / self.window_ms
+    }
+
+    /// For a checkpoint.
+    pub(super) fn entry(&self) -> MemoryEntry {
+        MemoryEntry {
+            span_ms: self.window_ms,
+            age_ms: self.age_ms,
+            last_at: self.last_at,
+        }
+    }
+
+    /// Takes over the age of another memory.
+    pub(super) fn restore(&mut self, memory: &MemoryEntry) -> Result<(), EntryMisfit> {
+        if memory.span_ms < 1 || memory.age_ms < 0 {
+            return Err(EntryMisfit::Impossible("age of the memory"));
+        }
+        self.restored_span_ms = memory.span_ms;
+        self.age_ms = memory.age_ms;
+        self.last_at = memory.last_at;
+        Ok(())
+    }
+
+    /// Whether what another memory had in two windows may come into one.
+    pub(super) fn merges_windows(&self) -> bool {
+        self.restored_span_ms < self.window_ms
+    }
+
+    /// The window for what another memory had in the window `number`. Where windows span
+    /// another time now, it is the one that its end falls into: nothing is forgotten sooner.
+    pub(super) fn restored_window(&self, number: i64) -> Result<i64, EntryMisfit> {
+        let end_ms = number
+            .checked_add(1)
+            .and_then(|next| next.checked_mul(self.restored_span_ms))
+            .filter(|_| number >= 0)
+            .ok_or(EntryMisfit::Impossible("window"))?;
+        Ok((end_ms - 1).min(self.age_ms) / self.window_ms)
+    }
+
+    /// The number of the oldest window that must be kept: all of the span, and a spare one.
+    pub(super) fn oldest_kept(&self) -> i64 {
+        self.window() - WINDOWS - 1
+    }
+}
