@@ -216,7 +216,13 @@ fn a_crash_in_every_window_loses_and_doubles_nothing() {
         }
         let mut server = Process::start(home.path(), failpoint);
         match server.ready() {
-            None => assert!(at_start, "{failpoint}: never ready\n{}", server.log()),
+            // The compactor begins with what the life before has left, and may be quicker than
+            // the server's word that it is ready.
+            None => assert!(
+                at_start || failpoint.contains("rename") || failpoint.contains("mid_checkpoint"),
+                "{failpoint}: never ready\n{}",
+                server.log()
+            ),
             Some(to) => {
                 assert!(!at_start, "{failpoint}: not hit while it started");
                 world.may_die.store(true, Ordering::SeqCst);

@@ -470,7 +470,7 @@ mod tests {
             currency: Some(currency),
             amount: StatedAmount::Exact(Amount::from_minor(i64::from(step.number) / 3).unwrap()),
             session: StatedSession::Own(key),
-            end_round: step.number % 5 == 0,
+            end_round: step.number.is_multiple_of(5),
             free_game_offer: None,
         }
     }
