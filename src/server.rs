@@ -99,6 +99,8 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
         ],
         readiness: readiness.clone(),
         spool_dir: config.data_dir.clone(),
+        data: data.clone(),
+        idempotency_window: config.ledger.idempotency_window,
     })?;
     let demo_file = if options.demo {
         match create_demo(&cluster, &config.data_dir) {

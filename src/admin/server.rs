@@ -11,14 +11,17 @@ use std::time::Duration;
 
 use shards::runtime::{ControlHandle, ShardMetrics};
 use shards::types::UnixMillis;
+use shards::wal::DataSet;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::auth::AdminToken;
+use super::bookings::Bookings;
 use super::health::Readiness;
 use super::import::IMPORTS_AT_ONCE;
 use super::listener::{CONNECTIONS_MAX, IDLE_TIMEOUT, Listener};
 use super::metrics::{AnswerCounts, MetricsSource};
 use super::routes;
+use super::transactions::LISTS_AT_ONCE;
 use crate::domain::Domains;
 
 /// How often the pump of the control plane looks for answers that are overdue.
@@ -41,6 +44,10 @@ pub struct AdminState {
     /// Where an import is kept until all of it was checked: the data directory. The
     /// file has no name there and is gone with the process.
     pub spool_dir: PathBuf,
+    /// Where the shards' logs are, to read what was booked.
+    pub data: DataSet,
+    /// How far back an account's transactions are listed.
+    pub idempotency_window: Duration,
 }
 
 /// What handlers share.
@@ -51,6 +58,8 @@ pub(super) struct Shared {
     state: AdminState,
     pub(super) started_at: UnixMillis,
     pub(super) imports: Arc<Semaphore>,
+    pub(super) lists: Arc<Semaphore>,
+    pub(super) bookings: Arc<Bookings>,
     pub(super) answers: AnswerCounts,
 }
 
@@ -117,6 +126,8 @@ impl AdminServer {
         };
         let (stop, stopped) = oneshot::channel();
         let app = App(Arc::new(Shared {
+            lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)),
+            bookings: Arc::new(Bookings::new(state.data.clone())),
             state,
             started_at: shards::runtime::now(),
             imports: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),

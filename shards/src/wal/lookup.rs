@@ -30,7 +30,7 @@ use crate::types::{Lsn, ShardId};
 /// bytes each here: so this is 8 MiB for a shard.
 const FILES_MAX: usize = 32;
 
-/// How often a search begins anew because files were let go of meanwhile: that happens
+/// How often a search begins anew because history was let go of meanwhile: that happens
 /// once per checkpoint.
 const TRIES_MAX: usize = 3;
 
@@ -109,9 +109,11 @@ impl PostingReader {
         }
         for _ in 0..TRIES_MAX {
             let inventory = Inventory::of(storage, self.shard)?;
-            let found = self.search(storage, &inventory, lsn);
+            let files = files_in_order(&inventory);
+            let found = self.search(storage, &inventory, &files, lsn);
             let now = Inventory::of(storage, self.shard)?;
-            if !now.has_lost_of(&inventory) {
+            // Segments that are in a checkpoint go one by one, and none of them was read.
+            if files.iter().all(|(kind, number)| now.has(*kind, *number)) {
                 return found;
             }
             // What was let go of while it was read may have shown anything.
@@ -131,22 +133,15 @@ impl PostingReader {
         &mut self,
         storage: &dyn Storage,
         inventory: &Inventory,
+        files: &[(FileKind, u32)],
         lsn: Lsn,
     ) -> Result<Option<Posting>, OpenError> {
-        let newest = inventory.newest_checkpoint().unwrap_or(0);
-        let histories = inventory.valid_histories().iter();
-        let segments = inventory.segments.iter().filter(|number| **number > newest);
-        // In the order of their postings.
-        let files: Vec<(FileKind, u32)> = histories
-            .map(|number| (FileKind::History, *number))
-            .chain(segments.map(|number| (FileKind::Segment, *number)))
-            .collect();
         if self.firsts.len() > files.len() {
             self.firsts
                 .retain(|(kind, number), _| inventory.has(*kind, *number));
         }
-        let Some((kind, number)) = self.last_from(storage, &files, lsn)? else {
-            if newest > 0 {
+        let Some((kind, number)) = self.last_from(storage, files, lsn)? else {
+            if inventory.newest_checkpoint().is_some() {
                 return Ok(None);
             }
             // Nothing was ever let go of.
@@ -316,6 +311,18 @@ impl PostingReader {
         self.last = Some(LastFrame { header, bytes });
         Ok(posting)
     }
+}
+
+/// The files that have postings, in the order of these: history, then the segments that are
+/// in no checkpoint.
+fn files_in_order(inventory: &Inventory) -> Vec<(FileKind, u32)> {
+    let newest = inventory.newest_checkpoint().unwrap_or(0);
+    let histories = inventory.valid_histories().iter();
+    let segments = inventory.segments.iter().filter(|number| **number > newest);
+    histories
+        .map(|number| (FileKind::History, *number))
+        .chain(segments.map(|number| (FileKind::Segment, *number)))
+        .collect()
 }
 
 impl LastFrame {
