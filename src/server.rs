@@ -115,6 +115,8 @@ pub fn run(
         ],
         readiness: readiness.clone(),
         spool_dir: config.data_dir.clone(),
+        data: data.clone(),
+        idempotency_window: config.ledger.idempotency_window,
     })?;
     let demo_file = if options.demo {
         match create_demo(&cluster, &config.data_dir) {
