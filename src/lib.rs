@@ -14,5 +14,6 @@ pub mod offline;
 pub mod preflight;
 pub mod readiness;
 pub mod server;
+mod shell;
 pub mod tune;
 pub mod wallet;

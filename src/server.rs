@@ -33,12 +33,10 @@ use crate::config::{self, Config, Durability};
 use crate::http::{HttpMetrics, HttpShared, Limits, Seats};
 use crate::listener;
 use crate::preflight::{self, Placement};
+use crate::shell::quoted;
 use crate::tune::AtStart;
 use crate::wallet::{Parts, Times, TokenMint, WalletMetrics, WalletService};
-use crate::{demo, metrics};
-
-/// Where tests end the process (`shards::failpoint`).
-const FAILPOINT_VARIABLE: &str = "PURSER_FAILPOINT";
+use crate::{demo, metrics, offline};
 
 // reliability.md's exit statuses: could not run, the data is refused, the disk failed.
 const EXIT_FAILED: i32 = 1;
@@ -65,9 +63,7 @@ struct ServeParts {
 pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> {
     // Before any thread exists, so that none of them gets a signal by itself.
     let signals = watch_signals()?;
-    if let Some(text) = std::env::var_os(FAILPOINT_VARIABLE) {
-        failpoint::arm(&text.to_string_lossy()).context(FAILPOINT_VARIABLE)?;
-    }
+    failpoint::arm_from_environment().context(failpoint::VARIABLE)?;
     avoid_huge_pages();
     let placement = preflight::run(config)?;
     for note in &placement.notes {
@@ -80,6 +76,10 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
     let listening = Listening::open(config, placement.shards)?;
     // Held until the process ends.
     let _lock = DirectoryLock::acquire(&config.data_dir)?;
+    // Before anything else is looked at: two data sets may stand side by side.
+    let settled = offline::settle(&config.data_dir)
+        .with_context(|| format!("finish the layout of {}", config.data_dir.display()))?;
+    offline::say_settled(&settled, |line| tracing::warn!("{line}"));
     let data = open_data(config, placement.shards)?;
 
     let parts = ServeParts::new(config, &placement, listening.shard_sockets);
@@ -274,7 +274,14 @@ fn open_data(config: &Config, shards: u16) -> anyhow::Result<DataSet> {
         durability,
     };
     let new = Founding::random().context("the system's random source failed")?;
-    Ok(DataSet::open(Arc::new(disk), shards, settings, new)?)
+    match DataSet::open(Arc::new(disk), shards, settings, new) {
+        Err(other @ OpenError::OtherShardCount { found, asked, .. }) => bail!(
+            "{other}; start with --shards {found}, or lay the data out anew first: \
+             purser reshard --data-dir {} --shards {asked}",
+            quoted(&config.data_dir.to_string_lossy())
+        ),
+        opened => Ok(opened?),
+    }
 }
 
 fn start_cluster(
