@@ -15,7 +15,7 @@ mod wallet;
 pub use admin::Admin;
 pub use http::{Answer, Client, Request, assert_transport_error};
 pub use play::{Call, Play};
-pub use server::{ADMIN_TOKEN, Ended, Server, Setup, address, run};
+pub use server::{ADMIN_TOKEN, Ended, Server, Setup, address, run, run_until};
 pub use wallet::{
     ALERT, AWARD_WINNINGS, BALANCE, CREATE_TOKEN, CREDIT, END, Members, PLACE_BET, REDEEM_TOKEN,
     ROLLBACK_BET, VOID_BET, Wallet, basic, now_millis, refused, text, token_at,
