@@ -98,7 +98,7 @@ enum Command {
     /// Run the server in the foreground
     ///
     /// SIGTERM and SIGINT drain: stop accepting, finish what is in flight, last batch to disk. A
-    /// second signal ends the process at once.
+    /// second signal ends the process at once. SIGHUP reads the configuration file again.
     #[command(after_help = "Examples:\n  \
         purser serve --demo\n  \
         purser serve --config /etc/purser/purser.toml --shards 4")]

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use hashbrown::{HashMap, HashSet};
 use ipnet::IpNet;
+use ring::hmac;
 use shards::types::Currency;
 
 /// One brand of the operator.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Domain {
     /// The part of its account ids before the first `/`.
     pub name: String,
@@ -15,6 +16,9 @@ pub struct Domain {
     pub currency: Currency,
     /// Any of these lets a platform in; several while one is being replaced.
     pub credentials: Vec<Credential>,
+    /// Any of these signs a request; several while one is being replaced. Empty: requests
+    /// need no signature.
+    pub signature_keys: Vec<SignatureKey>,
     /// Client networks; empty: any.
     pub allow: Vec<IpNet>,
     /// Platform keys; empty: any.
@@ -53,6 +57,52 @@ impl std::fmt::Debug for Credential {
     }
 }
 
+/// A key that requests are signed with, and what the operator calls it.
+#[derive(Clone)]
+pub struct SignatureKey {
+    id: Option<String>,
+    text: String,
+    hmac: hmac::Key,
+}
+
+impl SignatureKey {
+    /// The bytes of the text are the key.
+    #[must_use]
+    pub fn new(id: Option<String>, text: &str) -> Self {
+        Self {
+            id,
+            text: text.to_owned(),
+            hmac: hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes()),
+        }
+    }
+
+    /// The operator's name for it.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// For making and checking signatures.
+    #[must_use]
+    pub fn hmac(&self) -> &hmac::Key {
+        &self.hmac
+    }
+}
+
+impl PartialEq for SignatureKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.text == other.text
+    }
+}
+
+impl Eq for SignatureKey {}
+
+impl std::fmt::Debug for SignatureKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SignatureKey(hidden)")
+    }
+}
+
 /// Which funds a bet takes first (protocol.md section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum FundsPriority {
@@ -78,28 +128,42 @@ impl FundsPriority {
 
 /// All domains of a configuration, by name.
 #[derive(Clone, Debug, Default)]
-pub struct Domains(HashMap<String, Domain>);
+pub struct Domains {
+    by_name: HashMap<String, Domain>,
+    any_signed: bool,
+}
 
 impl Domains {
     /// The domain of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Domain> {
-        self.0.get(name)
+        self.by_name.get(name)
+    }
+
+    /// Whether any of them asks for signatures.
+    #[must_use]
+    pub fn any_signed(&self) -> bool {
+        self.any_signed
     }
 
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Domain> {
-        self.0.values()
+        self.by_name.values()
     }
 }
 
 impl FromIterator<Domain> for Domains {
     fn from_iter<I: IntoIterator<Item = Domain>>(domains: I) -> Self {
-        Self(
-            domains
-                .into_iter()
-                .map(|domain| (domain.name.clone(), domain))
-                .collect(),
-        )
+        let by_name: HashMap<_, _> = domains
+            .into_iter()
+            .map(|domain| (domain.name.clone(), domain))
+            .collect();
+        let any_signed = by_name
+            .values()
+            .any(|domain: &Domain| !domain.signature_keys.is_empty());
+        Self {
+            by_name,
+            any_signed,
+        }
     }
 }

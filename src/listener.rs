@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! let shared = HttpShared::new(limits, metrics, seats);
-//! listener::serve(vec![socket], service, shared, stop).await?;
+//! listener::serve(vec![socket], service, shared, door, stop).await?;
 //! ```
 //!
 //! which returns when the shard has drained: once the future `stop` is ready the accept
@@ -18,6 +18,7 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -29,8 +30,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::http::connection::{refuse_connection, serve_connection};
 use crate::http::limits::SWEEP_INTERVAL;
-use crate::http::{Full, HttpShared, Service};
+use crate::http::{self, Full, HttpShared, Service};
+use crate::live::View;
 use crate::readiness::{Listener, Readiness, Stream};
+use crate::settings::Settings;
+use crate::tls::{TlsMetrics, TlsStream};
 
 /// Connections that wait to be accepted, per shard: what 10,000 clients that connect at
 /// once need while the shard is busy for a few milliseconds. The kernel caps it at
@@ -134,6 +138,7 @@ pub async fn serve<S: Service + 'static>(
     sockets: Vec<OwnedFd>,
     service: Rc<S>,
     shared: Rc<HttpShared>,
+    door: Door,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let readiness = Readiness::start()?;
@@ -144,6 +149,7 @@ pub async fn serve<S: Service + 'static>(
     let acceptor = Rc::new(Acceptor {
         service,
         shared,
+        door,
         readiness,
         refusals: Cell::new(0),
     });
@@ -152,7 +158,7 @@ pub async fn serve<S: Service + 'static>(
         .map(|listener| glommio::spawn_local(Rc::clone(&acceptor).accept_all(listener)))
         .collect();
     let shared = &acceptor.shared;
-    let sweeper = glommio::spawn_local(sweep(Rc::clone(shared)));
+    let sweeper = glommio::spawn_local(sweep(Rc::clone(&acceptor)));
     stop.await;
     shared.begin_drain();
     for accepting in loops {
@@ -163,20 +169,32 @@ pub async fn serve<S: Service + 'static>(
     Ok(())
 }
 
-/// Looks at the deadlines of all connections, again and again.
-async fn sweep(shared: Rc<HttpShared>) {
+/// Looks at the deadlines of all connections, again and again, and takes up settings that
+/// no request has met yet.
+async fn sweep<S>(acceptor: Rc<Acceptor<S>>) {
     let mut last = Instant::now();
     loop {
         sleep(SWEEP_INTERVAL).await;
         let now = Instant::now();
-        shared.sweep(now - last, SystemTime::now());
+        acceptor.shared.sweep(now - last, SystemTime::now());
+        let _ = acceptor.door.settings.get();
         last = now;
     }
+}
+
+/// What a connection meets first: settings that may change while the server runs.
+#[derive(Debug)]
+pub struct Door {
+    /// As they are now.
+    pub settings: Rc<View<Settings>>,
+    /// Where this shard counts handshakes.
+    pub tls_metrics: Arc<TlsMetrics>,
 }
 
 struct Acceptor<S> {
     service: Rc<S>,
     shared: Rc<HttpShared>,
+    door: Door,
     readiness: Rc<Readiness>,
     /// Connections that are being told 503.
     refusals: Cell<usize>,
@@ -236,6 +254,23 @@ impl<S: Service + 'static> Acceptor<S> {
             metrics.connections_failed.add(1);
             return;
         };
+        let settings = self.door.settings.get();
+        let Some(tls) = &settings.tls else {
+            return self.seat(stream, peer);
+        };
+        let tls = Arc::clone(tls.server());
+        match TlsStream::new(stream, tls, Arc::clone(&self.door.tls_metrics)) {
+            Ok(stream) => self.seat(stream, peer),
+            Err(error) => {
+                tracing::error!(%error, "a connection could not begin to speak TLS");
+                metrics.connections_failed.add(1);
+            }
+        }
+    }
+
+    /// Serves a connection, or says that there is no seat for it.
+    fn seat<IO: http::Socket + 'static>(self: &Rc<Self>, stream: IO, peer: SocketAddr) {
+        let metrics = &self.shared.metrics;
         let this = Rc::clone(self);
         let peer = peer.ip().to_canonical();
         match self.shared.seats.take(peer) {

@@ -51,6 +51,14 @@ fn an_address_of_another_machine_is_an_error() {
     assert!(matches!(error, ListenError::Failed { .. }), "{error:?}");
 }
 
+/// With nothing in it, and nothing to change.
+fn door() -> Door {
+    Door {
+        settings: Rc::new(View::fixed(Settings::default())),
+        tls_metrics: Arc::default(),
+    }
+}
+
 /// Answers with the address of its client.
 struct Peer;
 
@@ -106,7 +114,7 @@ fn serve_one_shard_with(seats: Seats) -> Server {
             .unwrap();
         executor.run(async move {
             let shared = HttpShared::new(Limits::default(), its_metrics, Arc::new(seats));
-            serve(sockets, Rc::new(Peer), shared, raised(its_stop))
+            serve(sockets, Rc::new(Peer), shared, door(), raised(its_stop))
                 .await
                 .unwrap();
         });
@@ -185,9 +193,15 @@ fn who_waits_in_the_queue_of_a_draining_shard_is_answered() {
             let seats = Arc::new(Seats::new(100, 0));
             let metrics = Arc::new(HttpMetrics::default());
             let shared = HttpShared::new(Limits::default(), metrics, seats);
-            serve(sockets, Rc::new(Peer), shared, std::future::ready(()))
-                .await
-                .unwrap();
+            serve(
+                sockets,
+                Rc::new(Peer),
+                shared,
+                door(),
+                std::future::ready(()),
+            )
+            .await
+            .unwrap();
         });
     });
     for mut client in waiting {
@@ -276,7 +290,9 @@ fn a_greedy_pipeline_lets_the_executor_look_at_others_every_few_dozen_requests()
         let looking = glommio::spawn_local(look);
         let mut between_max = 0;
         let stop = async { between_max = looking.await };
-        serve(sockets, Rc::new(Peer), shared, stop).await.unwrap();
+        serve(sockets, Rc::new(Peer), shared, door(), stop)
+            .await
+            .unwrap();
         between_max
     });
     assert_eq!(greedy.join().unwrap(), REQUESTS);
@@ -315,7 +331,7 @@ fn a_long_queue_lets_the_executor_look_at_open_connections() {
             metrics.connections_accepted.get()
         });
         let serving = async {
-            serve(sockets, Rc::new(Peer), shared, future::pending())
+            serve(sockets, Rc::new(Peer), shared, door(), future::pending())
                 .await
                 .unwrap();
             unreachable!("nobody stops it");

@@ -8,17 +8,37 @@ use std::io::{IsTerminal, stderr};
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Registry, reload};
 
 use crate::config::{LogFormat, LogLevel};
+
+/// Changes the level while messages are written.
+#[derive(Clone, Debug)]
+pub struct LevelSwitch(reload::Handle<LevelFilter, Registry>);
+
+impl LevelSwitch {
+    /// From now on messages of at least `level` are written.
+    ///
+    /// # Panics
+    /// When what [`init`] set up is gone, which never is.
+    pub fn set(&self, level: LogLevel) {
+        self.0
+            .reload(filter(level))
+            .expect("logging is for the life of the process");
+    }
+}
 
 /// Sends all messages of at least `level` to stderr, from now on and for ever.
 ///
 /// # Panics
 /// When called twice: only the program's entry sets up logging.
-pub fn init(level: LogLevel, format: LogFormat) {
+#[must_use]
+pub fn init(level: LogLevel, format: LogFormat) -> LevelSwitch {
     let color = stderr().is_terminal();
-    tracing::subscriber::set_global_default(subscriber(level, format, color, stderr))
-        .expect("logging is set up once");
+    let (subscriber, switch) = subscriber(level, format, color, stderr);
+    tracing::subscriber::set_global_default(subscriber).expect("logging is set up once");
+    switch
 }
 
 fn subscriber<W>(
@@ -26,17 +46,18 @@ fn subscriber<W>(
     format: LogFormat,
     color: bool,
     writer: W,
-) -> Box<dyn Subscriber + Send + Sync>
+) -> (Box<dyn Subscriber + Send + Sync>, LevelSwitch)
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let common = tracing_subscriber::fmt()
-        .with_max_level(filter(level))
-        .with_writer(writer);
-    match format {
-        LogFormat::Text => Box::new(common.with_ansi(color).finish()),
-        LogFormat::Json => Box::new(common.json().flatten_event(true).finish()),
-    }
+    let (filter, handle) = reload::Layer::new(filter(level));
+    let filtered = tracing_subscriber::registry().with(filter);
+    let common = tracing_subscriber::fmt::layer().with_writer(writer);
+    let subscriber: Box<dyn Subscriber + Send + Sync> = match format {
+        LogFormat::Text => Box::new(filtered.with(common.with_ansi(color))),
+        LogFormat::Json => Box::new(filtered.with(common.json().flatten_event(true))),
+    };
+    (subscriber, LevelSwitch(handle))
 }
 
 fn filter(level: LogLevel) -> LevelFilter {
@@ -60,7 +81,8 @@ mod tests {
     fn written(level: LogLevel, format: LogFormat) -> String {
         let mut file = tempfile::tempfile().unwrap();
         let writer = Arc::new(file.try_clone().unwrap());
-        tracing::subscriber::with_default(subscriber(level, format, false, writer), || {
+        let (subscriber, _) = subscriber(level, format, false, writer);
+        tracing::subscriber::with_default(subscriber, || {
             tracing::debug!("a detail");
             tracing::info!(shard = 3, "it \"runs\"");
             tracing::error!("it broke");
@@ -83,6 +105,29 @@ mod tests {
             let text = written(level, LogFormat::Text);
             assert_eq!(text.lines().count(), lines, "{level:?}: {text}");
         }
+    }
+
+    #[test]
+    fn the_level_changes_under_those_who_log() {
+        let mut file = tempfile::tempfile().unwrap();
+        let writer = Arc::new(file.try_clone().unwrap());
+        let (subscriber, switch) = subscriber(LogLevel::Warn, LogFormat::Text, false, writer);
+        tracing::subscriber::with_default(subscriber, || {
+            for (round, level) in [LogLevel::Debug, LogLevel::Error, LogLevel::Info]
+                .into_iter()
+                .enumerate()
+            {
+                tracing::debug!("round {round}");
+                tracing::info!("round {round}");
+                switch.set(level);
+            }
+            tracing::info!("the end");
+        });
+        file.rewind().unwrap();
+        let mut text = String::new();
+        file.read_to_string(&mut text).unwrap();
+        let said: Vec<&str> = text.lines().map(|line| &line[line.len() - 7..]).collect();
+        assert_eq!(said, ["round 1", "round 1", "the end"]);
     }
 
     #[test]

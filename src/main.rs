@@ -36,8 +36,8 @@ fn main() -> ExitCode {
 
 fn serve(options: &ServeOptions) -> anyhow::Result<ExitCode> {
     let config = options.load()?;
-    logging::init(config.log_level, config.log_format);
-    server::run(&config, options)
+    let log_level = logging::init(config.log_level, config.log_format);
+    server::run(&config, options, log_level)
 }
 
 fn config_check(

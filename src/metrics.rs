@@ -10,6 +10,10 @@ use shards::metrics::Counter;
 
 use crate::admin::{Kind, MetricsSource, PrometheusText};
 use crate::http::HttpMetrics;
+use crate::live::Live;
+use crate::reload::ReloadMetrics;
+use crate::settings::Settings;
+use crate::tls::{Handshake, TlsMetrics};
 use crate::wallet::{Endpoint, ErrorCode, WalletMetrics};
 
 /// Writes the metrics of all shards, in shard order, at every scrape.
@@ -132,6 +136,48 @@ fn write_http(text: &mut PrometheusText, shards: &[Arc<HttpMetrics>]) {
             rejections.sample(&[("shard", &shard), ("status", &status.to_string())], count);
         }
     }
+}
+
+/// Writes how often the configuration was read again.
+#[must_use]
+pub fn reload_exporter(reloads: Arc<ReloadMetrics>) -> MetricsSource {
+    Box::new(move |text| {
+        let mut family = text.family(
+            "purser_config_reloads_total",
+            Kind::Counter,
+            "Times that the configuration was read again, and whether it took effect.",
+        );
+        family.sample(&[("result", "done")], reloads.done.get());
+        family.sample(&[("result", "refused")], reloads.refused.get());
+    })
+}
+
+/// Writes what all shards count of TLS, in shard order, and until when the certificate is
+/// valid that new connections are shown. Without TLS there is no certificate and no sample.
+#[must_use]
+pub fn tls_exporter(settings: Arc<Live<Settings>>, shards: Vec<Arc<TlsMetrics>>) -> MetricsSource {
+    Box::new(move |text| {
+        let mut handshakes = text.family(
+            "purser_tls_handshakes_total",
+            Kind::Counter,
+            "TLS handshakes, by how they ended: done, or what they failed for.",
+        );
+        for (shard, metrics) in shards.iter().enumerate() {
+            let shard = shard.to_string();
+            for end in Handshake::ALL {
+                let count = metrics.handshakes(end);
+                handshakes.sample(&[("shard", &shard), ("result", end.name())], count);
+            }
+        }
+        let mut expiry = text.family(
+            "purser_tls_certificate_expiry_timestamp_seconds",
+            Kind::Gauge,
+            "When the certificate of the wallet's listener expires, in seconds since 1970.",
+        );
+        if let Some(tls) = &settings.get().tls {
+            expiry.sample(&[], u64::try_from(tls.expires_at_s()).unwrap_or_default());
+        }
+    })
 }
 
 fn write_wallet(text: &mut PrometheusText, shards: &[Arc<WalletMetrics>]) {

@@ -14,7 +14,7 @@
 //! ready to read.
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
@@ -276,6 +276,27 @@ impl Stream {
     }
 }
 
+impl Stream {
+    #[inline]
+    fn write_with(
+        &self,
+        cx: &Context<'_>,
+        write: impl FnOnce(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let source = &self.registration.source;
+        if source.writable.get() {
+            match write(&self.socket) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    source.writable.set(false);
+                }
+                written => return Poll::Ready(written),
+            }
+        }
+        remember(&source.writer, cx);
+        Poll::Pending
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -315,17 +336,16 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let source = &self.registration.source;
-        if source.writable.get() {
-            match (&self.socket).write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    source.writable.set(false);
-                }
-                written => return Poll::Ready(written),
-            }
-        }
-        remember(&source.writer, cx);
-        Poll::Pending
+        self.write_with(cx, |mut socket| socket.write(bytes))
+    }
+
+    /// Several records of TLS leave in one call.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.write_with(cx, |mut socket| socket.write_vectored(slices))
     }
 
     /// Nothing is kept back, so there is nothing to flush.

@@ -6,6 +6,8 @@
 //! Drain, on SIGTERM or SIGINT: no new connections, requests in flight are answered,
 //! the admin API ends, mailboxes are emptied, the last batch becomes durable. All of it
 //! within `shutdown_timeout`; a second signal ends the process at once.
+//!
+//! SIGHUP is neither: the configuration is read again (`reload`).
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -13,13 +15,14 @@ use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use crossbeam::channel::{Receiver, RecvTimeoutError, Select, bounded};
-use nix::sys::signal::{SigSet, Signal};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Select};
+use nix::sys::signal::Signal;
 use shards::failpoint;
 use shards::ledger::LedgerSettings;
 use shards::runtime::{
@@ -29,34 +32,41 @@ use shards::runtime::{
 use shards::storage::{Caching, DirectDisk, DirectoryLock};
 use shards::wal::{self, DataSet, Founding, OpenError};
 
-use crate::admin::{AdminServer, AdminState, AdminThread, AdminToken, Readiness};
+use crate::admin::{AdminServer, AdminState, AdminThread, Readiness};
 use crate::cli::ServeOptions;
-use crate::config::{self, Config, Durability};
-use crate::http::{HttpMetrics, HttpShared, Limits, Seats};
-use crate::listener;
+use crate::config::{Config, Durability};
+use crate::http::{HttpMetrics, HttpShared, Seats};
+use crate::listener::{self, Door};
+use crate::live::{Live, View};
+use crate::logging::LevelSwitch;
 use crate::preflight::{self, Placement};
+use crate::reload::{ReloadMetrics, Reloader};
+use crate::settings::Settings;
+use crate::tls::TlsMetrics;
 use crate::tune::AtStart;
 use crate::wallet::{Parts, Times, TokenMint, WalletMetrics, WalletService};
-use crate::{demo, metrics};
+use crate::{demo, metrics, signals};
 
 /// Where tests end the process (`shards::failpoint`).
 const FAILPOINT_VARIABLE: &str = "PURSER_FAILPOINT";
 
-// reliability.md's exit statuses: could not run, the data is refused, the disk failed.
-const EXIT_FAILED: i32 = 1;
+// reliability.md's exit statuses: the data is refused, the disk failed.
 const EXIT_DATA_REFUSED: u8 = 3;
 const EXIT_DISK_FAILED: u8 = 4;
 
 /// What every shard's server is made of. One clone goes to each shard's thread.
 #[derive(Clone)]
 struct ServeParts {
-    config: Arc<Config>,
+    settings: Arc<Live<Settings>>,
+    shutdown_timeout: Duration,
     /// By shard: its share of the wallet port, and its own port if it has one.
     sockets: Arc<parking_lot::Mutex<Vec<Vec<OwnedFd>>>>,
     seats: Arc<Seats>,
     http_metrics: Vec<Arc<HttpMetrics>>,
     wallet_metrics: Vec<Arc<WalletMetrics>>,
+    times: Times,
     mint: Arc<TokenMint>,
+    tls_metrics: Vec<Arc<TlsMetrics>>,
     draining: Arc<AtomicBool>,
 }
 
@@ -64,9 +74,13 @@ struct ServeParts {
 ///
 /// # Errors
 /// It could not start, or not end in time.
-pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> {
+pub fn run(
+    config: &Config,
+    options: &ServeOptions,
+    log_level: LevelSwitch,
+) -> anyhow::Result<ExitCode> {
     // Before any thread exists, so that none of them gets a signal by itself.
-    let signals = watch_signals()?;
+    let signals = signals::watch(options.config.is_some())?;
     if let Some(text) = std::env::var_os(FAILPOINT_VARIABLE) {
         failpoint::arm(&text.to_string_lossy()).context(FAILPOINT_VARIABLE)?;
     }
@@ -87,17 +101,17 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
     let parts = ServeParts::new(config, &placement, listening.shard_sockets);
     let cluster = start_cluster(config, &placement, &data, parts.clone())?;
     let readiness = Arc::new(Readiness::not_ready("the server is starting"));
-    let token = AdminToken::new(config.admin.require_token()?.expose())
-        .context("the admin token must not be blank")?;
     let admin_address = listening.admin.local_addr();
+    let reloads = Arc::<ReloadMetrics>::default();
     let admin = listening.admin.start(AdminState {
         control: cluster.control().clone(),
-        domains: Arc::new(config.domains.clone()),
-        token,
+        settings: Arc::clone(&parts.settings),
         shard_metrics: cluster.metrics().to_vec(),
         metrics_sources: vec![
             metrics::exporter(parts.http_metrics.clone(), parts.wallet_metrics.clone()),
             host.exporter(),
+            metrics::tls_exporter(parts.settings.clone(), parts.tls_metrics.clone()),
+            metrics::reload_exporter(reloads.clone()),
         ],
         readiness: readiness.clone(),
         spool_dir: config.data_dir.clone(),
@@ -111,15 +125,33 @@ pub fn run(config: &Config, options: &ServeOptions) -> anyhow::Result<ExitCode> 
     } else {
         None
     };
+    let reloader = Reloader {
+        options: options.clone(),
+        config: config.clone(),
+        settings: parts.settings.clone(),
+        seats: parts.seats.clone(),
+        log_level,
+        metrics: reloads,
+    };
+    let hangups = signals.hangups;
+    std::thread::Builder::new()
+        .name("reload".to_owned())
+        .spawn(move || reloader.run(&hangups))
+        .context("create the reload thread")?;
     readiness.set_ready();
+    let scheme = if config.listen.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     announce(
         placement.shards,
-        listening.wallet,
+        (scheme, listening.wallet),
         admin_address,
         demo_file.as_deref(),
     )?;
     supervise(
-        &signals,
+        &signals.stop,
         cluster,
         admin,
         &readiness,
@@ -176,7 +208,8 @@ impl ServeParts {
     fn new(config: &Config, placement: &Placement, sockets: Vec<Vec<OwnedFd>>) -> Self {
         let shards = usize::from(placement.shards);
         Self {
-            config: Arc::new(config.clone()),
+            settings: Live::new(Settings::from(config), shards),
+            shutdown_timeout: config.shutdown_timeout,
             sockets: Arc::new(parking_lot::Mutex::new(sockets)),
             seats: Arc::new(Seats::new(
                 config.limits.max_connections as usize,
@@ -184,7 +217,12 @@ impl ServeParts {
             )),
             http_metrics: (0..shards).map(|_| Arc::default()).collect(),
             wallet_metrics: (0..shards).map(|_| Arc::default()).collect(),
+            times: Times {
+                idempotency_window: config.ledger.idempotency_window,
+                clock_skew_max: config.ledger.max_clock_skew,
+            },
             mint: Arc::default(),
+            tls_metrics: (0..shards).map(|_| Arc::default()).collect(),
             draining: Arc::default(),
         }
     }
@@ -194,24 +232,24 @@ impl ServeParts {
         let shard = handle.id().index();
         let sockets = std::mem::take(&mut self.sockets.lock()[shard]);
         let shared = HttpShared::new(
-            http_limits(&self.config.limits),
+            self.settings.get().limits,
             self.http_metrics[shard].clone(),
             self.seats.clone(),
         );
+        let settings = Rc::new(View::new(&self.settings, shard, {
+            let shared = Rc::clone(&shared);
+            move |settings: &Settings| shared.set_limits(settings.limits)
+        }));
         let service = WalletService::new(Parts {
             ledger: handle.clone(),
-            domains: Arc::new(self.config.domains.clone()),
-            trusted_proxies: self.config.trusted_proxies.clone(),
+            settings: Rc::clone(&settings),
             clock: Box::new(shards::runtime::now),
             metrics: self.wallet_metrics[shard].clone(),
             draining: self.draining.clone(),
-            times: Times {
-                idempotency_window: self.config.ledger.idempotency_window,
-                clock_skew_max: self.config.ledger.max_clock_skew,
-            },
+            times: self.times,
             mint: self.mint.clone(),
         });
-        let patience = connections_share(self.config.shutdown_timeout);
+        let patience = connections_share(self.shutdown_timeout);
         let cut = {
             let handle = handle.clone();
             async move {
@@ -222,7 +260,11 @@ impl ServeParts {
             }
         };
         let stop = async move { handle.drain_requested().await };
-        let serve = listener::serve(sockets, std::rc::Rc::new(service), shared, stop);
+        let door = Door {
+            settings,
+            tls_metrics: self.tls_metrics[shard].clone(),
+        };
+        let serve = listener::serve(sockets, Rc::new(service), shared, door, stop);
         if let Err(error) = futures_lite::future::or(serve, cut).await {
             tracing::error!(shard, %error, "cannot serve connections");
         }
@@ -233,22 +275,6 @@ impl ServeParts {
 /// that never finishes its request leaves time for the admin API and the last batch.
 fn connections_share(shutdown_timeout: Duration) -> Duration {
     shutdown_timeout / 2
-}
-
-/// The operator's bounds, beside those that are ours.
-fn http_limits(operator: &config::Limits) -> Limits {
-    Limits {
-        header_timeout: operator.header_timeout,
-        body_timeout: operator.body_timeout,
-        idle_timeout: operator.idle_timeout,
-        write_timeout: operator.write_timeout,
-        max_head_bytes: operator.max_head_bytes,
-        max_headers: operator.max_headers,
-        max_body_bytes: operator.max_body_bytes,
-        max_pipelined_bytes: operator.max_pipelined_bytes,
-        max_in_flight: operator.max_in_flight,
-        ..Limits::default()
-    }
 }
 
 /// The status of a server that could not start or run.
@@ -321,7 +347,7 @@ fn create_demo(cluster: &Cluster, data_dir: &Path) -> anyhow::Result<std::path::
 /// Tells on stdout where the server listens, for people and for scripts.
 fn announce(
     shards: u16,
-    wallet: SocketAddr,
+    (scheme, wallet): (&str, SocketAddr),
     admin: SocketAddr,
     demo_file: Option<&Path>,
 ) -> anyhow::Result<()> {
@@ -331,7 +357,7 @@ fn announce(
         "purser {} is ready: {shards} shards",
         env!("CARGO_PKG_VERSION")
     )?;
-    writeln!(out, "wallet API  http://{wallet}")?;
+    writeln!(out, "wallet API  {scheme}://{wallet}")?;
     writeln!(out, "admin API   http://{admin}")?;
     if let Some(file) = demo_file {
         writeln!(out, "players     {}", file.display())?;
@@ -468,26 +494,4 @@ fn after(event: Event) -> anyhow::Result<ExitCode> {
             bail!("shard {shard} ended without being asked to")
         }
     }
-}
-
-/// Turns the first SIGTERM or SIGINT into a message. A second one ends the process here,
-/// whatever it is waiting for: recovery, requests, the admin API or the disk.
-fn watch_signals() -> anyhow::Result<Receiver<Signal>> {
-    let mut set = SigSet::empty();
-    set.add(Signal::SIGTERM);
-    set.add(Signal::SIGINT);
-    set.thread_block().context("block SIGTERM and SIGINT")?;
-    let (sender, receiver) = bounded(1);
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            let wait = || set.wait().expect("the set is a valid one");
-            // Nobody hears it if the server could not start, and is on its way out.
-            let _ = sender.send(wait());
-            let second = wait();
-            tracing::error!(%second, "ended by a second signal before everything was drained");
-            std::process::exit(EXIT_FAILED);
-        })
-        .context("create the signal thread")?;
-    Ok(receiver)
 }

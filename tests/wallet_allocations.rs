@@ -5,12 +5,15 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future::block_on;
 use purser::domain::{Credential, Domain, Domains, FundsPriority};
 use purser::http::{Answer, Method, Request, RequestHead, Service};
+use purser::live::View;
+use purser::settings::Settings;
 use purser::wallet::{Parts, Session, Times, WalletService};
 use shards::ledger::{Booked, Command, Facts, Funds, Outcome};
 use shards::types::{Amount, Balance, Currency, UnixMillis};
@@ -68,12 +71,18 @@ fn service() -> WalletService<Ledger> {
         name: "acme".to_owned(),
         currency,
         credentials: vec![Credential::new("gw", "s3cret")],
+        signature_keys: Vec::new(),
         allow: vec!["198.51.100.0/24".parse().unwrap()],
         platform_keys: ["GW".to_owned()].into(),
         games: Default::default(),
         funds_priority: FundsPriority::CashFundsFirst,
         session_token_ttl: Duration::from_secs(60),
         single_use_tokens: false,
+    };
+    let settings = Settings {
+        domains: Arc::new([acme].into_iter().collect::<Domains>()),
+        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        ..Settings::default()
     };
     let cash = Amount::from_minor(9_000).unwrap();
     WalletService::new(Parts {
@@ -84,8 +93,7 @@ fn service() -> WalletService<Ledger> {
                 bonus: Amount::ZERO,
             },
         }),
-        domains: Arc::new([acme].into_iter().collect::<Domains>()),
-        trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+        settings: Rc::new(View::fixed(settings)),
         clock: Box::new(|| UnixMillis(0)),
         metrics: Arc::default(),
         draining: Arc::default(),
@@ -132,6 +140,7 @@ fn allocations_of(path: &str, body: &str) -> u64 {
                 has_length: true,
             },
             authorization: Some(b"Basic Z3c6czNjcmV0"),
+            signature: None,
             forwarded_for: &[b"198.51.100.7, 10.0.0.2"],
             wants_server_timing: false,
             peer: "10.0.0.1".parse().unwrap(),

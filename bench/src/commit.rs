@@ -221,7 +221,11 @@ impl Options {
             segment_bytes: SEGMENT_BYTES,
             durability,
         };
-        let data = DataSet::open(Arc::new(disk), 1, log, Founding::random()?)?;
+        let new = Founding {
+            digest_secret: LEDGER.digest_secret,
+            ..Founding::random()?
+        };
+        let data = DataSet::open(Arc::new(disk), 1, log, new)?;
         let settings = ClusterSettings {
             // No run is that long.
             checkpoints: CheckpointSettings {

@@ -64,7 +64,10 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         None => tempfile::tempdir(),
     }
     .context("make a temporary data directory")?;
-    let new = Founding::random()?;
+    let new = Founding {
+        digest_secret: LEDGER.digest_secret,
+        ..Founding::random()?
+    };
     let open = |caching, durability| -> anyhow::Result<DataSet> {
         let disk = DirectDisk::open(directory.path(), caching)?;
         let settings = LogSettings {

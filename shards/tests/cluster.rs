@@ -1,6 +1,8 @@
 //! Real shards on real executors: hops, floods, durability and the way they end.
 
 use std::cell::Cell;
+use std::num::NonZeroU64;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +12,8 @@ use shards::ledger::{Command, Facts, LedgerSettings, Outcome};
 use shards::mesh::MAILBOX_DEPTH;
 use shards::routing::{SlotMap, slot_of};
 use shards::runtime::{
-    CheckpointSettings, Cluster, ClusterSettings, Event, FlushPlace, ShardHandle, StartError,
+    CheckpointSettings, Cluster, ClusterSettings, Event, FlushPlace, ScrubSettings, ShardHandle,
+    StartError,
 };
 use shards::storage::{Keep, MemoryDisk};
 use shards::types::{AccountId, Amount, CountryCode, Currency, ShardId, TransactionId};
@@ -37,7 +40,10 @@ fn settings(flush_place: FlushPlace) -> ClusterSettings {
             log_bytes: 2 * SEGMENT_BYTES_MIN,
             history: Duration::from_secs(3_600),
         },
-        scrubs: None,
+        scrubs: Some(ScrubSettings {
+            bytes_per_second: NonZeroU64::new(8 << 20).unwrap(),
+            interval: Duration::from_secs(1),
+        }),
     }
 }
 
@@ -379,4 +385,87 @@ fn a_closing_cluster_decides_nothing_new() {
     let ends = |event: &Event| matches!(event, Event::Drained(_) | Event::Stopped(_));
     expect_all(&cluster, 2 * SHARDS, ends);
     cluster.join();
+}
+
+/// The log is folded behind the shard's back, and goes on when that finds damage.
+#[test]
+fn closed_segments_are_folded_until_damage_is_found() {
+    let disk = MemoryDisk::default();
+    let booked = Arc::new(AtomicU64::new(0));
+    let serve = {
+        let booked = booked.clone();
+        move |handle: ShardHandle| {
+            let booked = booked.clone();
+            async move {
+                let mut drained = pin!(handle.drain_requested());
+                handle.submit(open(0)).await.unwrap();
+                let mut number = 0;
+                while futures_lite::future::poll_once(drained.as_mut())
+                    .await
+                    .is_none()
+                {
+                    let busy = Cell::new(0);
+                    insist(&handle, deposit(0, &format!("d-{number}")), &busy).await;
+                    number += 1;
+                    booked.store(number, Ordering::Relaxed);
+                    glommio::timer::sleep(Duration::from_millis(1)).await;
+                }
+            }
+        }
+    };
+    let start = || {
+        let data = data_on(&disk, 1);
+        Cluster::start(&settings(FlushPlace::Auto), &data, serve.clone())
+    };
+    let cluster = start().unwrap();
+    let metrics = cluster.metrics()[0].checkpoint.clone();
+    let wait = |what: &str, happened: &dyn Fn() -> bool| {
+        let began = std::time::Instant::now();
+        while !happened() {
+            assert!(began.elapsed() < PATIENCE, "{what}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    wait("two checkpoints", &|| metrics.made.get() >= 2);
+    wait("their size", &|| metrics.bytes.get() > 0);
+    assert_eq!((metrics.failed.get(), metrics.damaged.get()), (0, 0));
+    let newest = || {
+        let mut paths = disk.paths();
+        paths.retain(|path| path.ends_with(".ckpt"));
+        paths.pop().unwrap()
+    };
+    let mut path = newest();
+    let whole = loop {
+        let whole = disk.contents(&path).unwrap();
+        let mut bytes = whole.clone();
+        bytes[4_096 + 100] ^= 1;
+        disk.set_contents(&path, &bytes);
+        if newest() == path {
+            break whole;
+        }
+        // A newer one came meanwhile, made from what was still whole.
+        disk.set_contents(&path, &whole);
+        path = newest();
+    };
+    wait("damage", &|| metrics.damaged.get() == 1);
+    assert_eq!(metrics.failed.get(), 1);
+    let before = booked.load(Ordering::Relaxed);
+    wait("bookings", &|| booked.load(Ordering::Relaxed) > before);
+    cluster.drain();
+    expect_all(&cluster, 1, |event| matches!(event, Event::Drained(_)));
+    end(cluster, 1);
+    assert!(matches!(
+        start(),
+        Err(StartError::Recovery {
+            source: OpenError::Refused(_),
+            ..
+        })
+    ));
+    disk.set_contents(&path, &whole);
+    let cluster = start().unwrap();
+    let metrics = cluster.metrics()[0].checkpoint.clone();
+    wait("another checkpoint", &|| metrics.made.get() >= 1);
+    cluster.drain();
+    expect_all(&cluster, 1, |event| matches!(event, Event::Drained(_)));
+    end(cluster, 1);
 }

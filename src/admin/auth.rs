@@ -55,7 +55,9 @@ pub(super) async fn require_token(
     request: Request,
     next: Next,
 ) -> Result<Response, AdminError> {
-    if app.token.lets_in(request.headers()) {
+    let settings = app.settings.get();
+    let token = settings.admin_token.as_ref();
+    if token.is_some_and(|token| token.lets_in(request.headers())) {
         Ok(next.run(request).await)
     } else {
         Err(AdminError::new(

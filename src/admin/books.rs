@@ -27,7 +27,7 @@ pub(super) async fn trial_balance(
         .map(|slot| app.control.ask(Command::ReadBooks { slot }))
         .collect();
     let mut sums = Sums::default();
-    for domain in app.domains.iter() {
+    for domain in app.domains().iter() {
         // A domain that nobody has played in yet is there too, with zeroes.
         sums.of(&domain.name, domain.currency);
     }

@@ -97,7 +97,8 @@ impl FromRequestParts<App> for AccountPath {
         let Path((domain, player)) = Path::<(String, String)>::from_request_parts(parts, app)
             .await
             .map_err(|_| AdminError::invalid("the account id in the path is not UTF-8"))?;
-        let Some(found) = app.domains.get(&domain) else {
+        let domains = app.domains();
+        let Some(found) = domains.get(&domain) else {
             return Err(AdminError::new(
                 StatusCode::NOT_FOUND,
                 "domain_not_found",

@@ -13,13 +13,14 @@ use shards::runtime::{ControlHandle, ShardMetrics};
 use shards::types::UnixMillis;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::auth::AdminToken;
 use super::health::Readiness;
 use super::import::IMPORTS_AT_ONCE;
 use super::listener::{CONNECTIONS_MAX, IDLE_TIMEOUT, Listener};
 use super::metrics::{AnswerCounts, MetricsSource};
 use super::routes;
 use crate::domain::Domains;
+use crate::live::Live;
+use crate::settings::Settings;
 
 /// How often the pump of the control plane looks for answers that are overdue.
 const PUMP_WAKE_INTERVAL: Duration = Duration::from_secs(1);
@@ -28,10 +29,8 @@ const PUMP_WAKE_INTERVAL: Duration = Duration::from_secs(1);
 pub struct AdminState {
     /// The way to the shards. Its pump runs here.
     pub control: ControlHandle,
-    /// The domains of the configuration.
-    pub domains: Arc<Domains>,
-    /// What lets an operator in.
-    pub token: AdminToken,
+    /// The domains of the configuration and the token, as they are now.
+    pub settings: Arc<Live<Settings>>,
     /// What each shard counts, by shard.
     pub shard_metrics: Vec<Arc<ShardMetrics>>,
     /// Whatever else is counted; each writes metrics of its own names.
@@ -52,6 +51,13 @@ pub(super) struct Shared {
     pub(super) started_at: UnixMillis,
     pub(super) imports: Arc<Semaphore>,
     pub(super) answers: AnswerCounts,
+}
+
+impl Shared {
+    /// The domains as they are now. What must not change under a request asks once.
+    pub(super) fn domains(&self) -> Arc<Domains> {
+        Arc::clone(&self.settings.get().domains)
+    }
 }
 
 impl Deref for App {

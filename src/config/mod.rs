@@ -4,7 +4,7 @@
 //! (operator.md section 2). The way in: `document` parses the text and lays the
 //! overrides over it, remembering where each value came from; `raw` gives the
 //! values their types; `value` and `validate` (for `[log]`, `validate_log`) judge them;
-//! `print` writes them back.
+//! `print` writes them back; `change` compares two of them, for a server that runs.
 //!
 //! Invariants:
 //! * Every error names the place (file and line, variable or flag) and the key.
@@ -19,7 +19,9 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::domain::Domains;
+use crate::tls::Tls;
 
+mod change;
 mod document;
 mod overrides;
 mod print;
@@ -32,6 +34,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use change::other_currency;
 pub use document::ConfigError;
 pub use overrides::Flags;
 
@@ -108,7 +111,7 @@ pub enum LogFormat {
 }
 
 /// Addresses to listen on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Listen {
     /// Of the wallet API. Port 0: any free one.
     pub wallet: SocketAddr,
@@ -116,6 +119,22 @@ pub struct Listen {
     pub admin: SocketAddr,
     /// Shard `i` also listens on this port plus `i`; 0: it does not.
     pub shard_ports: u16,
+    /// TLS of the wallet API, shard ports included; none: plain HTTP.
+    pub tls: Option<ListenTls>,
+}
+
+/// TLS of the wallet API.
+#[derive(Clone, Debug)]
+pub struct ListenTls {
+    /// The file of the certificate chain.
+    pub certificate: PathBuf,
+    /// The file of its key.
+    pub key: PathBuf,
+    /// The file of the authorities whose clients are let in; none: clients need no
+    /// certificate.
+    pub client_ca: Option<PathBuf>,
+    /// What they held when the configuration was read.
+    pub identity: Tls,
 }
 
 impl Listen {
@@ -272,6 +291,7 @@ impl Default for Config {
                 wallet: SocketAddr::from(([0, 0, 0, 0], 9816)),
                 admin: SocketAddr::from(([127, 0, 0, 1], 9817)),
                 shard_ports: 0,
+                tls: None,
             },
             admin: Admin::default(),
             limits: Limits {

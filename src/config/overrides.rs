@@ -30,6 +30,9 @@ const SCALAR_KEYS: &[(&str, Kind)] = &[
     ("listen.wallet", Kind::Text),
     ("listen.admin", Kind::Text),
     ("listen.shard_ports", Kind::Integer),
+    ("listen.tls.certificate", Kind::Text),
+    ("listen.tls.key", Kind::Text),
+    ("listen.tls.client_ca", Kind::Text),
     ("admin.token", Kind::Text),
     ("admin.token_file", Kind::Text),
     ("limits.max_connections", Kind::Integer),
@@ -211,8 +214,10 @@ mod tests {
                 _ => keys.push(name.clone()),
             }
         }
-        // A printed configuration shows the token, never the file it came from.
+        // A printed configuration shows the token, never the file it came from, and the
+        // files of TLS where there are any.
         keys.push("admin.token_file".to_owned());
+        keys.extend(["certificate", "key", "client_ca"].map(|name| format!("listen.tls.{name}")));
         keys.sort();
         let mut known: Vec<&str> = SCALAR_KEYS.iter().map(|(key, _)| *key).collect();
         known.sort_unstable();

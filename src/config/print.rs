@@ -1,12 +1,17 @@
 //! Writes the effective configuration as TOML, every secret as `"hidden"`.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::validate::Word;
-use super::{Config, Pin};
-use crate::domain::{Credential, Domain};
+use super::{Config, ListenTls, Pin};
+use crate::domain::{Credential, Domain, SignatureKey};
 
 const HIDDEN: &str = "hidden";
+
+/// As long as a key must be, so that what is printed is a valid configuration.
+const HIDDEN_KEY: &str = "hidden hidden hidden hidden hidden";
 
 #[derive(Serialize)]
 struct Printed {
@@ -37,6 +42,16 @@ struct PrintedListen {
     wallet: String,
     admin: String,
     shard_ports: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<PrintedTls>,
+}
+
+#[derive(Serialize)]
+struct PrintedTls {
+    certificate: String,
+    key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_ca: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -87,6 +102,15 @@ struct PrintedDomain {
     session_token_ttl: String,
     single_use_tokens: bool,
     credentials: Vec<PrintedCredential>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    signature_keys: Vec<PrintedKey>,
+}
+
+#[derive(Serialize)]
+struct PrintedKey {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    key: &'static str,
 }
 
 #[derive(Serialize)]
@@ -126,6 +150,7 @@ fn printed(config: &Config) -> Printed {
             wallet: config.listen.wallet.to_string(),
             admin: config.listen.admin.to_string(),
             shard_ports: config.listen.shard_ports,
+            tls: config.listen.tls.as_ref().map(printed_tls),
         },
         admin: PrintedAdmin {
             token: config.admin.token.as_ref().map(|_| HIDDEN),
@@ -159,6 +184,15 @@ fn printed(config: &Config) -> Printed {
     }
 }
 
+fn printed_tls(tls: &ListenTls) -> PrintedTls {
+    let path = |path: &PathBuf| path.display().to_string();
+    PrintedTls {
+        certificate: path(&tls.certificate),
+        key: path(&tls.key),
+        client_ca: tls.client_ca.as_ref().map(path),
+    }
+}
+
 fn printed_domain(domain: &Domain) -> PrintedDomain {
     PrintedDomain {
         name: domain.name.clone(),
@@ -170,6 +204,14 @@ fn printed_domain(domain: &Domain) -> PrintedDomain {
         session_token_ttl: humantime::format_duration(domain.session_token_ttl).to_string(),
         single_use_tokens: domain.single_use_tokens,
         credentials: domain.credentials.iter().map(printed_credential).collect(),
+        signature_keys: domain.signature_keys.iter().map(printed_key).collect(),
+    }
+}
+
+fn printed_key(key: &SignatureKey) -> PrintedKey {
+    PrintedKey {
+        id: key.id().map(str::to_owned),
+        key: HIDDEN_KEY,
     }
 }
 

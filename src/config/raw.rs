@@ -63,6 +63,15 @@ pub(super) struct Listen {
     pub(super) wallet: Item<String>,
     pub(super) admin: Item<String>,
     pub(super) shard_ports: Item<i64>,
+    pub(super) tls: Item<Table<Tls>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) certificate: Item<String>,
+    pub(super) key: Item<String>,
+    pub(super) client_ca: Item<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -112,6 +121,8 @@ pub(super) struct Domain {
     pub(super) name: Spanned<String>,
     pub(super) currency: Spanned<String>,
     pub(super) credentials: Spanned<Vec<Spanned<Table<Credential>>>>,
+    #[serde(default)]
+    pub(super) signature_keys: Vec<Spanned<Table<SignatureKey>>>,
     pub(super) allow: List<String>,
     pub(super) platform_keys: List<String>,
     pub(super) games: List<String>,
@@ -126,6 +137,14 @@ pub(super) struct Credential {
     pub(super) user: Spanned<String>,
     pub(super) password: Item<String>,
     pub(super) password_file: Item<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SignatureKey {
+    pub(super) id: Item<String>,
+    pub(super) key: Item<String>,
+    pub(super) key_file: Item<String>,
 }
 
 /// `pin`: a boolean or a word.

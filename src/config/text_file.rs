@@ -11,6 +11,10 @@ pub(super) const CONFIG_BYTES_MAX: u64 = 4 << 20;
 /// A password or a token is a line; this is room for a very long one.
 pub(super) const SECRET_BYTES_MAX: u64 = 4_096;
 
+/// A chain of a dozen certificates, and the authorities of all platforms that call, are
+/// far below this; so is a system's bundle of all roots there are.
+pub(super) const PEM_BYTES_MAX: u64 = 1 << 20;
+
 /// The text of a file of at most `bytes_max` bytes.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hashbrown::HashSet;
+use jiff::Timestamp;
 use shards::types::Currency;
 use toml::Spanned;
 
@@ -14,12 +15,13 @@ use super::document::Document;
 use super::raw::{self, Item};
 use super::value::{Judge, Result};
 use super::{
-    Admin, Config, Durability, LedgerSettings, Limits, Listen, LogFormat, LogLevel, Pin,
+    Admin, Config, Durability, LedgerSettings, Limits, Listen, ListenTls, LogFormat, LogLevel, Pin,
     SHARDS_MAX, Secret,
 };
-use crate::domain::{Credential, Domain, Domains, FundsPriority};
+use crate::domain::{Credential, Domain, Domains, FundsPriority, SignatureKey};
 use crate::http;
 use crate::http::limits::READ_BUFFER_BYTES;
+use crate::tls::{Part, Pem, Tls};
 
 /// A connection holds its buffers: a million of them is tens of gigabytes, and
 /// more than one address and port pair of a load balancer can open.
@@ -67,6 +69,10 @@ const DOMAIN_NAME_UNITS: RangeInclusive<usize> = 1..=48;
 const PLATFORM_KEY_UNITS: RangeInclusive<usize> = 1..=4;
 /// protocol.md section 2, `GameID`.
 const GAME_UNITS: RangeInclusive<usize> = 1..=50;
+
+/// RFC 2104 section 3: a key shorter than the hash weakens it. "Characters" to who reads
+/// the error, since all but the oddest keys are ASCII.
+const SIGNATURE_KEY_BYTES_MIN: usize = 32;
 
 const LEVELS: &[(&str, LogLevel)] = &[
     ("error", LogLevel::Error),
@@ -147,6 +153,7 @@ pub(super) fn config(document: &Document<'_>, raw: raw::Root) -> Result<Config> 
                 &(0..=i64::from(u16::MAX)),
                 default.listen.shard_ports,
             )?,
+            tls: judge.tls(raw.listen.0.tls)?,
         },
         admin: judge.admin(raw.admin.0)?,
         limits: judge.limits(raw.limits.0, default.limits)?,
@@ -195,6 +202,43 @@ impl Judge<'_> {
             return Err(self.wrong(item, "listen.admin", problem));
         }
         Ok(())
+    }
+
+    /// Reads the files too: what they hold is as much a part of the configuration.
+    fn tls(&self, raw: Item<raw::Table<raw::Tls>>) -> Result<Option<ListenTls>> {
+        let Some(raw) = raw else { return Ok(None) };
+        let span = raw.span();
+        let raw::Table(raw) = raw.into_inner();
+        let required = |item: Item<String>, name: &str| {
+            item.ok_or_else(|| self.error(&span, format!("{name} is missing")))
+        };
+        let certificate = required(raw.certificate, "certificate")?;
+        let key = required(raw.key, "key")?;
+        let client_ca = raw.client_ca;
+        let authorities = client_ca
+            .as_ref()
+            .map(|file| self.pem_in(file))
+            .transpose()?;
+        let pem = Pem {
+            certificate: &self.pem_in(&certificate)?,
+            key: &self.pem_in(&key)?,
+            client_ca: authorities.as_deref(),
+        };
+        let identity = Tls::new(&pem, Timestamp::now()).map_err(|error| {
+            let file = match (error.part, &client_ca) {
+                (Part::Key, _) => &key,
+                (Part::ClientCa, Some(client_ca)) => client_ca,
+                (Part::Certificate | Part::ClientCa, _) => &certificate,
+            };
+            let problem = format!("{}: {}", file.get_ref(), error.problem);
+            self.error(&file.span(), problem)
+        })?;
+        Ok(Some(ListenTls {
+            certificate: certificate.into_inner().into(),
+            key: key.into_inner().into(),
+            client_ca: client_ca.map(|file| file.into_inner().into()),
+            identity,
+        }))
     }
 
     fn admin(&self, raw: raw::Admin) -> Result<Admin> {
@@ -299,6 +343,7 @@ impl Judge<'_> {
             name: raw.name.into_inner(),
             currency,
             credentials: self.credentials(raw.credentials)?,
+            signature_keys: self.signature_keys(raw.signature_keys)?,
             allow: self.networks(raw.allow, Vec::new())?,
             platform_keys: self.texts(raw.platform_keys, &PLATFORM_KEY_UNITS)?,
             games: self.texts(raw.games, &GAME_UNITS)?,
@@ -331,6 +376,26 @@ impl Judge<'_> {
             .collect()
     }
 
+    fn signature_keys(
+        &self,
+        raw: Vec<Spanned<raw::Table<raw::SignatureKey>>>,
+    ) -> Result<Vec<SignatureKey>> {
+        raw.into_iter().map(|one| self.signature_key(one)).collect()
+    }
+
+    fn signature_key(&self, raw: Spanned<raw::Table<raw::SignatureKey>>) -> Result<SignatureKey> {
+        let span = raw.span();
+        let raw::Table(raw) = raw.into_inner();
+        let key = self.secret(&span, "key", raw.key, raw.key_file)?;
+        let (text, least) = (key.get_ref(), SIGNATURE_KEY_BYTES_MIN);
+        if text.len() < least || text.contains(char::is_control) {
+            let problem =
+                format!("must have at least {least} characters and hold no control character");
+            return Err(self.error(&key.span(), problem));
+        }
+        Ok(SignatureKey::new(raw.id.map(Spanned::into_inner), text))
+    }
+
     fn credential(&self, raw: Spanned<raw::Table<raw::Credential>>) -> Result<Credential> {
         let span = raw.span();
         let raw::Table(raw) = raw.into_inner();
@@ -341,14 +406,7 @@ impl Judge<'_> {
                 format!("must not be empty and hold no ':' and no control character, got {user:?}");
             return Err(self.error(&raw.user.span(), problem));
         }
-        let password = match (raw.password, raw.password_file) {
-            (Some(password), None) => password,
-            (None, Some(file)) => self.secret_in(&file)?,
-            (None, None) => return Err(self.error(&span, "password or password_file is missing")),
-            (Some(_), Some(file)) => {
-                return Err(self.error(&file.span(), "password is set too; keep one of the two"));
-            }
-        };
+        let password = self.secret(&span, "password", raw.password, raw.password_file)?;
         if password.get_ref().is_empty() || password.get_ref().contains(char::is_control) {
             let problem = "must not be empty and hold no control character";
             return Err(self.error(&password.span(), problem));

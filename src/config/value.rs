@@ -129,12 +129,40 @@ impl Judge<'_> {
 
     /// The text of a secret file without its last line end.
     pub(super) fn secret_in(&self, file: &Spanned<String>) -> Result<Spanned<String>> {
-        let path = file.get_ref();
-        let text = text_file::read(Path::new(path), text_file::SECRET_BYTES_MAX)
-            .map_err(|why| self.error(&file.span(), format!("cannot read {path}: {why}")))?;
+        let text = self.text_in(file, text_file::SECRET_BYTES_MAX)?;
         let line = text.strip_suffix('\n').unwrap_or(&text);
         let line = line.strip_suffix('\r').unwrap_or(line);
         Ok(Spanned::new(file.span(), line.to_owned()))
+    }
+
+    /// A secret that stands in the text or in a file, of the table with that span.
+    pub(super) fn secret(
+        &self,
+        table: &Range<usize>,
+        name: &str,
+        text: Item<String>,
+        file: Item<String>,
+    ) -> Result<Spanned<String>> {
+        match (text, file) {
+            (Some(text), None) => Ok(text),
+            (None, Some(file)) => self.secret_in(&file),
+            (None, None) => Err(self.error(table, format!("{name} or {name}_file is missing"))),
+            (Some(_), Some(file)) => {
+                let problem = format!("{name} is set too; keep one of the two");
+                Err(self.error(&file.span(), problem))
+            }
+        }
+    }
+
+    /// The text of a PEM file.
+    pub(super) fn pem_in(&self, file: &Spanned<String>) -> Result<String> {
+        self.text_in(file, text_file::PEM_BYTES_MAX)
+    }
+
+    fn text_in(&self, file: &Spanned<String>, bytes_max: u64) -> Result<String> {
+        let path = file.get_ref();
+        text_file::read(Path::new(path), bytes_max)
+            .map_err(|why| self.error(&file.span(), format!("cannot read {path}: {why}")))
     }
 
     pub(super) fn texts(

@@ -14,6 +14,7 @@
 //! not read yet stays in the socket for a moment. Whoever heeds `Retry-After` never
 //! notices.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,20 +25,25 @@ use super::metrics::HttpMetrics;
 #[derive(Debug)]
 pub(crate) struct Admission {
     metrics: Arc<HttpMetrics>,
-    max: u64,
+    max: Cell<u64>,
 }
 
 impl Admission {
     pub(crate) fn new(metrics: &Arc<HttpMetrics>, max: usize) -> Self {
         Self {
             metrics: Arc::clone(metrics),
-            max: max as u64,
+            max: Cell::new(max as u64),
         }
+    }
+
+    /// Changes the limit. Those that are in flight stay, also beyond it.
+    pub(crate) fn set_max(&self, max: usize) {
+        self.max.set(max as u64);
     }
 
     /// Whether as many requests are in flight as may be.
     pub(crate) fn is_full(&self) -> bool {
-        self.metrics.requests_in_flight.get() >= self.max
+        self.metrics.requests_in_flight.get() >= self.max.get()
     }
 
     /// How long a connection rests after that many refusals, so that refusing all who are

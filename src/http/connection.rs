@@ -129,7 +129,7 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
             Err(next) => return next,
         };
         self.is_fresh = false;
-        let mut body = match BodyReader::new(head.framing, &self.shared.limits) {
+        let mut body = match BodyReader::new(head.framing, &self.shared.limits()) {
             Ok(body) => body,
             Err(rejection) => {
                 return self.reject(&rejection, ConnectionField::Close, is_head(&head));
@@ -154,7 +154,7 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
 
     /// Waits for the head of the next request.
     async fn read_head(&mut self) -> Result<Head, Next> {
-        let limits = &self.shared.limits;
+        let limits = self.shared.limits();
         let mut parser = HeadParser::default();
         // A new connection that says nothing gets as long as one that says half a head.
         let idle_timeout = if self.is_fresh {
@@ -170,7 +170,7 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
                 if !has_begun && let Some(head) = self.remembered.find(bytes) {
                     return Ok(head);
                 }
-                match parser.parse(bytes, limits) {
+                match parser.parse(bytes, &limits) {
                     Parsed::Head(head) => {
                         self.remembered.keep(bytes, &head);
                         return Ok(head);
@@ -301,7 +301,7 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
                 self.wire.output.bytes.extend_from_slice(encode::CONTINUE);
             }
             let deadline = *deadline
-                .get_or_insert_with(|| self.shared.deadline(self.shared.limits.body_timeout));
+                .get_or_insert_with(|| self.shared.deadline(self.shared.limits().body_timeout));
             match self.wire.fill(deadline, false).await {
                 Fill::Bytes(_) => {}
                 Fill::Broken => return Err(BodyFailed::Broken),
@@ -378,6 +378,7 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
                 .request_head(head_bytes)
                 .expect("an unknown method was refused"),
             authorization: head.authorization(head_bytes),
+            signature: head.signature(head_bytes),
             forwarded_for: head.forwarded_for(head_bytes, &mut lines),
             wants_server_timing: head.wants_server_timing,
             peer: self.peer,

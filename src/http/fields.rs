@@ -74,6 +74,7 @@ pub struct Head {
     path_normal: Option<Box<str>>,
     content_type: Option<Span>,
     authorization: Option<Span>,
+    signature: Option<Span>,
     forwarded_for: [Span; FORWARDED_FOR_MAX],
     forwarded_for_len: u8,
 }
@@ -100,6 +101,12 @@ impl Head {
     #[must_use]
     pub fn authorization<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
         self.authorization.map(|span| span.in_bytes(bytes))
+    }
+
+    /// The `X-Signature` field; empty, when there are two of them.
+    #[must_use]
+    pub fn signature<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        self.signature.map(|span| span.in_bytes(bytes))
     }
 
     /// The `X-Forwarded-For` fields in order, in the first places of `lines`.
@@ -165,6 +172,7 @@ fn interpret_within<const MAX: usize>(
         path: Span::new(path),
         content_type: seen.content_type,
         authorization: seen.authorization,
+        signature: seen.signature,
         forwarded_for: seen.forwarded_for,
         forwarded_for_len: seen.forwarded_for_len,
     })
@@ -204,6 +212,7 @@ struct Seen<'b> {
     wants_server_timing: bool,
     content_type: Option<Span>,
     authorization: Option<Span>,
+    signature: Option<Span>,
     forwarded_for: [Span; FORWARDED_FOR_MAX],
     forwarded_for_len: u8,
 }
@@ -229,6 +238,15 @@ impl<'b> Seen<'b> {
                     self.close |= item.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= item.eq_ignore_ascii_case(b"keep-alive");
                 }
+                Ok(())
+            }
+            11 if is("x-signature") => {
+                // Only some domains ask for one, so two are no fault of the head; but
+                // neither of them counts, for who stands before us may have judged the other.
+                self.signature = match self.signature {
+                    None => Some(Span::of(value, bytes)),
+                    Some(_) => Some(Span::default()),
+                };
                 Ok(())
             }
             12 if is("content-type") => {

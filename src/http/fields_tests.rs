@@ -23,6 +23,21 @@ fn fields_that_must_not_repeat() {
 }
 
 #[test]
+fn two_signatures_are_none_that_could_be_right() {
+    let check = |fields: &str, expected: Option<&[u8]>| {
+        let text = with_fields(fields);
+        let head = head_of(&text);
+        assert_eq!(head.signature(text.as_bytes()), expected, "{fields:?}");
+    };
+    check("", None);
+    check("X-Signature: sha256=00\r\n", Some(b"sha256=00"));
+    check("x-signature:\t a \r\nX-Signaturf: b\r\n", Some(b"a"));
+    for count in 2..4 {
+        check(&"X-Signature: a\r\n".repeat(count), Some(b""));
+    }
+}
+
+#[test]
 fn lengths() {
     let check = |fields: &str, framing| {
         assert_eq!(head_of(&with_fields(fields)).framing, framing, "{fields:?}");

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 /// The bounds of one connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// For a whole request head, counted from its first byte, and for the first byte of
     /// a new connection. Not per byte, so that dripping bytes buys no time.

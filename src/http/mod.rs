@@ -75,6 +75,8 @@ pub struct Request<'a> {
     pub head: RequestHead<'a>,
     /// The `Authorization` field as sent.
     pub authorization: Option<&'a [u8]>,
+    /// The `X-Signature` field as sent; empty, when there are two of them.
+    pub signature: Option<&'a [u8]>,
     /// The `X-Forwarded-For` fields as sent, in order.
     pub forwarded_for: &'a [&'a [u8]],
     /// Whether the client asked for the time of each stage.

@@ -27,7 +27,7 @@ fn verdict(parsed: &Parsed, bytes: &[u8]) -> Verdict {
         Parsed::Incomplete => Verdict::Incomplete,
         Parsed::Head(head) => {
             let request_head = head.request_head(bytes);
-            let auth = head.authorization(bytes);
+            let auth = (head.authorization(bytes), head.signature(bytes));
             let mut lines = [&[][..]; FORWARDED_FOR_MAX];
             let forwarded = head.forwarded_for(bytes, &mut lines);
             Verdict::Head(format!("{request_head:?} {auth:?} {forwarded:?} {head:?}"))

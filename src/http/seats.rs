@@ -13,9 +13,8 @@ use parking_lot::Mutex;
 #[derive(Debug)]
 pub struct Seats {
     taken: AtomicUsize,
-    max: usize,
-    /// None: one client may take all seats, and nobody counts them.
-    by_client: Option<ByClient>,
+    max: AtomicUsize,
+    by_client: ByClient,
 }
 
 /// Who has how many seats. One lock for all shards: it is held for one look into a
@@ -23,7 +22,8 @@ pub struct Seats {
 #[derive(Debug)]
 struct ByClient {
     taken: Mutex<HashMap<IpAddr, usize>>,
-    max: usize,
+    /// 0: one client may take all seats, and nobody counts them.
+    max: AtomicUsize,
 }
 
 /// Why there is no seat.
@@ -41,12 +41,20 @@ impl Seats {
     pub fn new(max: usize, max_per_client: usize) -> Self {
         Self {
             taken: AtomicUsize::new(0),
-            max,
-            by_client: (max_per_client > 0).then(|| ByClient {
+            max: AtomicUsize::new(max),
+            by_client: ByClient {
                 taken: Mutex::default(),
-                max: max_per_client,
-            }),
+                max: AtomicUsize::new(max_per_client),
+            },
         }
+    }
+
+    /// Changes how many there are, and how many of them one client may have. Who sits
+    /// stays, also beyond the new bounds; connections that nobody counted when they came
+    /// count for no client.
+    pub fn set_max(&self, max: usize, max_per_client: usize) {
+        self.max.store(max, Ordering::Relaxed);
+        self.by_client.max.store(max_per_client, Ordering::Relaxed);
     }
 
     /// One of them for a client.
@@ -56,27 +64,31 @@ impl Seats {
     pub fn take(self: &Arc<Self>, client: IpAddr) -> Result<Seat, Full> {
         // Counted first and given back if that was too many: two shards that take the
         // last seat together may both be refused, and neither gets one too many.
-        if self.taken.fetch_add(1, Ordering::Relaxed) >= self.max {
+        if self.taken.fetch_add(1, Ordering::Relaxed) >= self.max.load(Ordering::Relaxed) {
             self.taken.fetch_sub(1, Ordering::Relaxed);
             return Err(Full::Server);
         }
-        if !self.by_client.as_ref().is_none_or(|by| by.take(client)) {
-            self.taken.fetch_sub(1, Ordering::Relaxed);
-            return Err(Full::Client);
-        }
+        let counted_for = match self.by_client.max.load(Ordering::Relaxed) {
+            0 => None,
+            max if self.by_client.take(client, max) => Some(client),
+            _ => {
+                self.taken.fetch_sub(1, Ordering::Relaxed);
+                return Err(Full::Client);
+            }
+        };
         Ok(Seat {
             seats: Arc::clone(self),
-            client,
+            counted_for,
         })
     }
 }
 
 impl ByClient {
-    fn take(&self, client: IpAddr) -> bool {
+    fn take(&self, client: IpAddr, max: usize) -> bool {
         let mut taken = self.taken.lock();
         let count = taken.entry(client).or_default();
         // A client that is refused has a row already: `max` is above 0.
-        let has_room = *count < self.max;
+        let has_room = *count < max;
         *count += usize::from(has_room);
         has_room
     }
@@ -96,13 +108,14 @@ impl ByClient {
 #[derive(Debug)]
 pub struct Seat {
     seats: Arc<Seats>,
-    client: IpAddr,
+    /// Whose row it is in, if clients were counted when it was taken.
+    counted_for: Option<IpAddr>,
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if let Some(by_client) = &self.seats.by_client {
-            by_client.give_back(self.client);
+        if let Some(client) = self.counted_for {
+            self.seats.by_client.give_back(client);
         }
         self.seats.taken.fetch_sub(1, Ordering::Relaxed);
     }
@@ -138,7 +151,23 @@ mod tests {
         drop(seats.take(client(1)).unwrap());
         drop((of_first, of_second));
         assert_eq!(seats.taken.load(Ordering::Relaxed), 0);
-        let rows = seats.by_client.as_ref().unwrap().taken.lock().len();
+        let rows = seats.by_client.taken.lock().len();
         assert_eq!(rows, 0, "nobody is remembered for ever");
+    }
+
+    #[test]
+    fn bounds_change_under_those_who_sit() {
+        let seats = Arc::new(Seats::new(4, 0));
+        let uncounted: Vec<Seat> = (0..3).map(|_| seats.take(client(1)).unwrap()).collect();
+        seats.set_max(2, 1);
+        assert_eq!(seats.take(client(1)).unwrap_err(), Full::Server);
+        seats.set_max(9, 1);
+        let counted = seats.take(client(1)).unwrap();
+        assert_eq!(seats.take(client(1)).unwrap_err(), Full::Client);
+        seats.set_max(9, 0);
+        let again_uncounted = seats.take(client(1)).unwrap();
+        drop((uncounted, counted, again_uncounted));
+        assert_eq!(seats.taken.load(Ordering::Relaxed), 0);
+        assert!(seats.by_client.taken.lock().is_empty());
     }
 }

@@ -27,8 +27,8 @@ const NEVER: Moment = Duration::MAX;
 
 /// One shard's part of the HTTP server.
 pub struct HttpShared {
-    /// For each connection.
-    pub limits: Limits,
+    /// For each connection; they may change while it is open.
+    limits: Cell<Limits>,
     /// Of this shard.
     pub metrics: Arc<HttpMetrics>,
     /// Of the process.
@@ -48,7 +48,7 @@ impl HttpShared {
     pub fn new(limits: Limits, metrics: Arc<HttpMetrics>, seats: Arc<Seats>) -> Rc<Self> {
         Rc::new(Self {
             admission: Admission::new(&metrics, limits.max_in_flight),
-            limits,
+            limits: Cell::new(limits),
             metrics,
             seats,
             common: CommonFields::new(SystemTime::now()),
@@ -57,6 +57,19 @@ impl HttpShared {
             slots: RefCell::default(),
             watchers: RefCell::default(),
         })
+    }
+
+    /// The limits as they are now.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits.get()
+    }
+
+    /// Changes the limits. A wait that has begun keeps its deadline, and a connection
+    /// that is open keeps the size that its read buffer may have.
+    pub fn set_limits(&self, limits: Limits) {
+        self.limits.set(limits);
+        self.admission.set_max(limits.max_in_flight);
     }
 
     /// Moves the clock, renders the date and wakes every connection that is overdue.

@@ -48,7 +48,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
     pub(crate) fn new(io: IO, shared: &Rc<HttpShared>) -> Self {
         Self {
             io,
-            input: Input::new(shared.limits.max_pipelined_bytes),
+            input: Input::new(shared.limits().max_pipelined_bytes),
             output: Output::default(),
             has_waited: false,
             shared: Rc::clone(shared),
@@ -104,7 +104,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
             return Ok(());
         }
         self.watch
-            .begin(self.shared.deadline(self.shared.limits.write_timeout));
+            .begin(self.shared.deadline(self.shared.limits().write_timeout));
         let sent = poll_fn(|cx| {
             if let Poll::Ready(sent) = self
                 .output
@@ -140,7 +140,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
         {
             return;
         }
-        let deadline = self.shared.deadline(self.shared.limits.linger_timeout);
+        let deadline = self.shared.deadline(self.shared.limits().linger_timeout);
         let mut swallowed = 0;
         while swallowed < LINGER_BYTES_MAX {
             self.input.clear();
@@ -257,7 +257,7 @@ impl Output {
         self.bytes.is_empty()
     }
 
-    /// Sends until all is sent.
+    /// Sends until all is sent, also what the stream keeps back.
     pub(crate) fn poll_send<IO: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
@@ -275,6 +275,8 @@ impl Output {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
+        // TLS keeps records back; a plain socket keeps nothing, and this costs nothing.
+        ready!(Pin::new(io).poll_flush(cx))?;
         self.sent = 0;
         self.bytes.clear();
         self.bytes.shrink_to(OUTPUT_BYTES_KEPT);

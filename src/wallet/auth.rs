@@ -1,6 +1,7 @@
 //! Who may call: client address, then credentials, then platform key (protocol.md section 5).
+//! A signature (`signature`), where the domain asks for one, stands beside the credentials.
 //!
-//! All three refuse with the same words, so that a stranger learns nothing of which
+//! All of them refuse with the same words, so that a stranger learns nothing of which
 //! one was wrong. Credentials are compared in constant time over all credentials of
 //! the domain: how long it takes tells neither which one came close nor how close.
 
@@ -8,18 +9,24 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use subtle::{Choice, ConstantTimeEq as _};
 
+use super::signature::Signed;
 use crate::domain::{Credential, Domain};
 
 /// 512 bytes hold a user name and password of 370 characters together; a longer field
 /// is decoded on every request instead of being kept for the life of its connection.
 const KEPT_BYTES_MAX: usize = 512;
 
-/// What a connection remembers: the last `Authorization` field that was accepted, and
-/// for which domain, so that a platform's next request decodes nothing.
+/// What a connection remembers: the last `Authorization` field that was accepted, for
+/// which domain and by which settings, so that a platform's next request decodes nothing.
+/// Settings that were read again may no longer have the credential, so nothing that was
+/// accepted before them counts.
 #[derive(Default)]
 pub struct Session {
     authorization: Vec<u8>,
     domain: String,
+    generation: u64,
+    /// The request at hand, for its signature.
+    pub(super) signed: Signed,
 }
 
 impl std::fmt::Debug for Session {
@@ -29,14 +36,23 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// Whether the `Authorization` field holds one of the domain's credentials.
-    pub(super) fn admits(&mut self, authorization: Option<&[u8]>, domain: &Domain) -> bool {
+    /// Whether the `Authorization` field holds one of the domain's credentials, which are
+    /// those of the settings of that generation.
+    pub(super) fn admits(
+        &mut self,
+        authorization: Option<&[u8]>,
+        domain: &Domain,
+        generation: u64,
+    ) -> bool {
         let Some(authorization) = authorization else {
             return false;
         };
         // A proxy may send several clients down one connection, so what is
         // remembered is a secret towards the next request as well.
-        if self.domain == domain.name && bool::from(self.authorization.ct_eq(authorization)) {
+        if self.generation == generation
+            && self.domain == domain.name
+            && bool::from(self.authorization.ct_eq(authorization))
+        {
             return true;
         }
         let admitted = credentials_of(authorization)
@@ -46,6 +62,7 @@ impl Session {
             self.authorization.extend_from_slice(authorization);
             self.domain.clear();
             self.domain.push_str(&domain.name);
+            self.generation = generation;
         }
         admitted
     }
@@ -112,6 +129,7 @@ mod tests {
                 .iter()
                 .map(|(user, password)| Credential::new(user, password))
                 .collect(),
+            signature_keys: Vec::new(),
             allow: Vec::new(),
             platform_keys: ["GW", "é"].map(str::to_owned).into(),
             games: Default::default(),
@@ -165,13 +183,13 @@ mod tests {
         for (field, expected) in &cases {
             let mut session = Session::default();
             for round in 0..2 {
-                let got = session.admits(Some(field.as_bytes()), &acme);
+                let got = session.admits(Some(field.as_bytes()), &acme, 1);
                 assert_eq!(got, *expected, "{field:?} in round {round}");
             }
         }
-        assert!(!Session::default().admits(None, &acme));
+        assert!(!Session::default().admits(None, &acme, 1));
         let open = domain("open", &[]);
-        assert!(!Session::default().admits(Some(basic(":").as_bytes()), &open));
+        assert!(!Session::default().admits(Some(basic(":").as_bytes()), &open, 1));
     }
 
     #[test]
@@ -179,13 +197,32 @@ mod tests {
         let acme = domain("acme", &[("gw", "one")]);
         let other = domain("other", &[("gw", "two")]);
         let mut session = Session::default();
-        assert!(session.admits(Some(basic("gw:one").as_bytes()), &acme));
-        assert!(!session.admits(Some(basic("gw:one").as_bytes()), &other));
-        assert!(session.admits(Some(basic("gw:two").as_bytes()), &other));
-        assert!(!session.admits(Some(basic("gw:two").as_bytes()), &acme));
-        assert!(session.admits(Some(basic("gw:one").as_bytes()), &acme));
-        assert!(!session.admits(Some(b""), &acme));
-        assert!(!session.admits(None, &acme));
+        assert!(session.admits(Some(basic("gw:one").as_bytes()), &acme, 1));
+        assert!(!session.admits(Some(basic("gw:one").as_bytes()), &other, 1));
+        assert!(session.admits(Some(basic("gw:two").as_bytes()), &other, 1));
+        assert!(!session.admits(Some(basic("gw:two").as_bytes()), &acme, 1));
+        assert!(session.admits(Some(basic("gw:one").as_bytes()), &acme, 1));
+        assert!(!session.admits(Some(b""), &acme, 1));
+        assert!(!session.admits(None, &acme, 1));
+    }
+
+    #[test]
+    fn what_a_connection_remembers_is_for_one_generation_of_settings() {
+        let before = domain("acme", &[("gw", "one"), ("gw", "two")]);
+        let after = domain("acme", &[("gw", "two")]);
+        let mut session = Session::default();
+        for (field, domain, generation, expected) in [
+            ("gw:one", &before, 1, true),
+            ("gw:one", &before, 1, true),
+            ("gw:one", &after, 2, false),
+            ("gw:two", &after, 2, true),
+            ("gw:one", &after, 2, false),
+            ("gw:one", &before, 3, true),
+        ] {
+            let field = basic(field);
+            let got = session.admits(Some(field.as_bytes()), domain, generation);
+            assert_eq!(got, expected, "{field} in generation {generation}");
+        }
     }
 
     #[test]
@@ -194,7 +231,7 @@ mod tests {
         let acme = domain("acme", &[("gw", &password)]);
         let mut session = Session::default();
         for _ in 0..2 {
-            assert!(session.admits(Some(basic(&format!("gw:{password}")).as_bytes()), &acme));
+            assert!(session.admits(Some(basic(&format!("gw:{password}")).as_bytes()), &acme, 1));
             assert!(session.authorization.is_empty());
         }
     }

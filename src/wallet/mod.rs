@@ -21,6 +21,7 @@ mod response;
 mod routes;
 mod service;
 mod shown;
+mod signature;
 mod timestamp;
 
 pub use auth::Session;

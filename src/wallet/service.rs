@@ -14,12 +14,12 @@ mod sessions;
 
 use std::cell::RefCell;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use compact_str::CompactString;
-use ipnet::IpNet;
 use shards::Submit;
 use shards::ledger::{Command, Facts, Outcome, SessionFacts};
 use shards::types::{AccountId, UnixMillis};
@@ -35,8 +35,10 @@ use super::refusal::Times;
 use super::request::{self, Common, Read};
 use super::response;
 use super::routes::{self, Endpoint, Route};
-use crate::domain::{Domain, Domains};
+use crate::domain::Domain;
 use crate::http::{Answer, Rejection, Request, RequestHead, Service, Status};
+use crate::live::{Snapshot, View};
+use crate::settings::Settings;
 
 /// Seconds after which a client may try again when we cannot take its request:
 /// overload passes in milliseconds and a restart in seconds, and 1 is the least
@@ -47,10 +49,8 @@ const RETRY_AFTER_S: u32 = 1;
 pub struct Parts<L> {
     /// Takes commands to the shards.
     pub ledger: L,
-    /// The brands that are served.
-    pub domains: Arc<Domains>,
-    /// Peers whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpNet>,
+    /// The brands that are served and the proxies that are trusted, as they are now.
+    pub settings: Rc<View<Settings>>,
     /// The wall clock.
     pub clock: Box<dyn Fn() -> UnixMillis>,
     /// Where this shard counts.
@@ -71,6 +71,8 @@ pub struct WalletService<L> {
 
 /// Who sent the request at hand, as far as we can tell.
 struct Caller<'r> {
+    /// By which all of the request is judged, whatever changes meanwhile.
+    settings: &'r Snapshot<Settings>,
     session: &'r mut Session,
     authorization: Option<&'r [u8]>,
     forwarded_for: &'r [&'r [u8]],
@@ -78,6 +80,16 @@ struct Caller<'r> {
     /// The request's `Sequence`, kept only while a log wants it: it seldom fits
     /// into a value without an allocation.
     sequence: Option<CompactString>,
+}
+
+impl<'r> Caller<'r> {
+    fn domain_of(&self, account: &AccountId) -> Result<&'r Domain, Failure> {
+        let domain = self.settings.domains.get(account.domain());
+        domain.ok_or(Failure::refused(
+            ErrorCode::AccountNotFound,
+            "OperatorAccountID: unknown domain",
+        ))
+    }
 }
 
 impl<L: Submit> Service for WalletService<L> {
@@ -101,7 +113,12 @@ impl<L: Submit> Service for WalletService<L> {
         match Route::of_path(request.head.path) {
             Some(Route::Health) => self.health(body),
             Some(Route::Endpoint(endpoint)) => {
+                let settings = self.parts.settings.get();
+                if settings.domains.any_signed() {
+                    session.signed.keep(request.signature, request.body);
+                }
                 let caller = Caller {
+                    settings: &settings,
                     session,
                     authorization: request.authorization,
                     forwarded_for: request.forwarded_for,
@@ -244,26 +261,18 @@ impl<L: Submit> WalletService<L> {
     }
 
     /// Domain known, then caller authorised: for requests that name their account.
-    fn admit(
+    fn admit<'r>(
         &self,
-        caller: &mut Caller<'_>,
+        caller: &mut Caller<'r>,
         account: &AccountId,
         common: &Common,
-    ) -> Result<&Domain, Failure> {
-        let domain = self.domain_of(account)?;
+    ) -> Result<&'r Domain, Failure> {
+        let domain = caller.domain_of(account)?;
         self.authorise(caller, domain, common)?;
         Ok(domain)
     }
 
-    fn domain_of(&self, account: &AccountId) -> Result<&Domain, Failure> {
-        let domain = self.parts.domains.get(account.domain());
-        domain.ok_or(Failure::refused(
-            ErrorCode::AccountNotFound,
-            "OperatorAccountID: unknown domain",
-        ))
-    }
-
-    /// Client address, then credentials, then platform key.
+    /// Client address, then credentials and signature, then platform key.
     fn authorise(
         &self,
         caller: &mut Caller<'_>,
@@ -271,17 +280,19 @@ impl<L: Submit> WalletService<L> {
         common: &Common,
     ) -> Result<(), Failure> {
         let Caller {
+            settings,
             session,
             authorization,
             forwarded_for,
             peer,
             ..
         } = caller;
-        let address = client_address(*peer, forwarded_for, &self.parts.trusted_proxies)
+        let address = client_address(*peer, forwarded_for, &settings.trusted_proxies)
             .map_err(|_| Failure::not_authorised())?;
         let allowed = domain.allow.is_empty() || any_holds(&domain.allow, address);
         if allowed
-            && session.admits(*authorization, domain)
+            && session.admits(*authorization, domain, settings.generation())
+            && session.signed.fits(&domain.signature_keys)
             && knows_platform(domain, &common.platform_key)
         {
             Ok(())

@@ -8,9 +8,15 @@ use socket2::{Domain, Socket, Type};
 
 use super::PATIENCE;
 
+/// What requests and answers travel in: TCP, or TLS over it.
+pub trait Stream: Read + Write + Send {}
+
+impl<S: Read + Write + Send> Stream for S {}
+
 /// One connection.
 pub struct Client {
-    stream: TcpStream,
+    tcp: TcpStream,
+    stream: Box<dyn Stream>,
     unread: Vec<u8>,
 }
 
@@ -49,8 +55,18 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Self {
-            stream,
+            tcp: stream.try_clone().unwrap(),
+            stream: Box::new(stream),
             unread: Vec::new(),
+        }
+    }
+
+    /// The same connection with something around it: a TLS client, most often.
+    pub fn within<S: Stream + 'static>(self, around: impl FnOnce(TcpStream) -> S) -> Self {
+        let stream = around(self.tcp.try_clone().unwrap());
+        Self {
+            stream: Box::new(stream),
+            ..self
         }
     }
 
@@ -70,7 +86,7 @@ impl Client {
 
     /// Says that nothing more will be sent.
     pub fn half_close(&self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+        self.tcp.shutdown(Shutdown::Write).unwrap();
     }
 
     /// Reads one answer; panics when the connection ends before it is complete.

@@ -7,15 +7,19 @@
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 mod admin;
+mod certificates;
 mod http;
 mod play;
 mod server;
+mod tls;
 mod wallet;
 
 pub use admin::Admin;
+pub use certificates::{Authority, Issued};
 pub use http::{Answer, Client, Request, assert_transport_error};
 pub use play::{Call, Play};
 pub use server::{ADMIN_TOKEN, Ended, Server, Setup, address, run};
+pub use tls::{Identity, TlsClient, certificate_shown, program};
 pub use wallet::{
     ALERT, AWARD_WINNINGS, BALANCE, CREATE_TOKEN, CREDIT, END, Members, PLACE_BET, REDEEM_TOKEN,
     ROLLBACK_BET, VOID_BET, Wallet, basic, now_millis, refused, text, token_at,

@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::{PATIENCE, eventually};
+use super::{Admin, PATIENCE, eventually};
 
 /// The bearer token of the admin API in every test.
 pub const ADMIN_TOKEN: &str = "adm1n-t0ken-of-the-tests";
@@ -88,6 +88,10 @@ pub struct Setup {
     pub log: &'static str,
     /// Lines for the table `[limits]`.
     pub limits: &'static str,
+    /// The table `[listen.tls]`, if any.
+    pub tls: String,
+    /// More domains.
+    pub domains: String,
     /// Lines for the table `[ledger]`.
     pub ledger: &'static str,
 }
@@ -102,6 +106,8 @@ impl Default for Setup {
             segment_bytes: 1 << 20,
             log: "",
             limits: "",
+            tls: String::new(),
+            domains: String::new(),
             ledger: "",
         }
     }
@@ -132,6 +138,8 @@ impl Setup {
             segment_bytes,
             log,
             limits,
+            tls,
+            domains,
             ledger,
         } = self;
         let data_dir = home.join("data");
@@ -146,6 +154,7 @@ trusted_proxies = ["127.0.0.1/32", "10.9.0.0/16", "2001:db8:9::/48"]
 [listen]
 wallet = "{listen}"
 admin = "127.0.0.1:0"
+{tls}
 
 [log]
 segment_bytes = {segment_bytes}
@@ -159,7 +168,8 @@ token = "{ADMIN_TOKEN}"
 
 [ledger]
 {ledger}
-{DOMAINS}"#,
+{DOMAINS}
+{domains}"#,
             data_dir.display()
         );
         let path = home.join("purser.toml");
@@ -247,6 +257,40 @@ impl Server {
             self.stdout.lock().unwrap(),
             self.stderr.lock().unwrap()
         )
+    }
+
+    /// Changes the text of the configuration file, which nobody reads yet.
+    pub fn edit_config(&self, edit: impl FnOnce(String) -> String) {
+        let path = self.home.path().join("purser.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let edited = edit(text.clone());
+        assert_ne!(text, edited, "nothing was edited");
+        std::fs::write(&path, edited).unwrap();
+    }
+
+    /// Has the configuration read again, and gives what that ended with: `done` or
+    /// `refused`.
+    pub fn reload(&self) -> &'static str {
+        let counts = || {
+            let samples = Admin::of(self).metrics();
+            ["done", "refused"].map(|result| {
+                let name = format!("purser_config_reloads_total{{result=\"{result}\"}}");
+                let sample = samples.iter().find(|sample| sample.0 == name);
+                sample.unwrap_or_else(|| panic!("no {name}")).1
+            })
+        };
+        let before = counts();
+        self.signal(Signal::SIGHUP);
+        eventually("the configuration is read again", || {
+            let after = counts();
+            (after != before).then(|| {
+                if after[0] > before[0] {
+                    "done"
+                } else {
+                    "refused"
+                }
+            })
+        })
     }
 
     /// The process id.
@@ -371,7 +415,7 @@ fn capture(output: impl Read + Send + 'static) -> Captured {
 pub fn address(said: &str, words: &str) -> Option<SocketAddr> {
     let complete = &said[..=said.rfind('\n')?];
     let line = complete.lines().find(|line| line.contains(words))?;
-    let (_, url) = line.split_once("http://")?;
+    let (_, url) = line.split_once("://")?;
     url.split_whitespace()
         .next()?
         .trim_end_matches('/')

@@ -97,6 +97,7 @@ fn ask(endpoint: Endpoint, body: &[u8]) -> Result<Said, String> {
             has_length: true,
         },
         authorization: Some(AUTHORIZATION),
+        signature: None,
         forwarded_for: &[],
         wants_server_timing: false,
         peer: [127, 0, 0, 1].into(),

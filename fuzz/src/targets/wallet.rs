@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use purser::domain::{Credential, Domain, Domains, FundsPriority};
+use purser::live::View;
+use purser::settings::Settings;
 use purser::wallet::{Parts, Times, WalletService};
 use shards::ledger::{Command, Facts, Funds, Outcome};
 use shards::types::{Amount, Balance, Currency, UnixMillis};
@@ -42,12 +44,17 @@ pub(super) fn wallet() -> (WalletService<Ledger>, Asked) {
         name: "acme".to_owned(),
         currency,
         credentials: vec![Credential::new("gw", "s3cret")],
+        signature_keys: Vec::new(),
         allow: Vec::new(),
         platform_keys: Default::default(),
         games: Default::default(),
         funds_priority: FundsPriority::CashFundsFirst,
         session_token_ttl: Duration::from_secs(60),
         single_use_tokens: true,
+    };
+    let settings = Settings {
+        domains: Arc::new([acme].into_iter().collect::<Domains>()),
+        ..Settings::default()
     };
     let asked = Asked::default();
     let cash = Amount::from_minor(9_000).expect("90.00 is an amount");
@@ -62,8 +69,7 @@ pub(super) fn wallet() -> (WalletService<Ledger>, Asked) {
                 },
             },
         },
-        domains: Arc::new([acme].into_iter().collect::<Domains>()),
-        trusted_proxies: Vec::new(),
+        settings: Rc::new(View::fixed(settings)),
         clock: Box::new(|| UnixMillis(0)),
         times: Times {
             idempotency_window: Duration::from_secs(72 * 3_600),

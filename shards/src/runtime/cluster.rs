@@ -138,6 +138,11 @@ impl Shared {
         self.draining.load(Ordering::Acquire)
     }
 
+    /// Whether the end has begun, in whichever step.
+    pub(super) fn is_ending(&self) -> bool {
+        self.is_draining() || self.is_closing()
+    }
+
     pub(super) fn poll_drain(&self, shard: ShardId, cx: &Context<'_>) -> Poll<()> {
         if !self.is_draining() {
             self.drain_bells[shard.index()].arm(cx.waker());
@@ -345,6 +350,10 @@ impl Cluster {
         for bell in &self.shared.drain_bells {
             bell.ring();
         }
+        self.wake_background();
+    }
+
+    fn wake_background(&self) {
         for thread in &self.background {
             thread.unpark();
         }
@@ -353,6 +362,7 @@ impl Cluster {
     /// Refuses new commands and lets every shard finish; each reports [`Event::Stopped`].
     pub fn close(&self) {
         self.shared.closing.store(true, Ordering::Release);
+        self.wake_background();
         for shard in 0..self.shared.slot_map.shards() {
             self.shared
                 .mesh

@@ -63,7 +63,7 @@ pub(super) struct Compactor {
 }
 
 impl Compactor {
-    /// Starts the thread, which ends soon after the cluster drains. The logs must have been
+    /// Starts the thread, which ends soon after the cluster begins to. The logs must have been
     /// recovered. The [`Thread`] is woken by `unpark`.
     pub(super) fn start(
         data: DataSet,
@@ -105,7 +105,7 @@ impl Compactor {
                 Err(error) => subject.give_up(&error),
             }
         }
-        while !self.shared.is_draining() {
+        while !self.shared.is_ending() {
             for subject in &mut self.subjects {
                 subject.look(&self.data);
             }
@@ -163,7 +163,7 @@ impl Subject {
         let began = Instant::now();
         let mut piece = began;
         let mut pace = |_bytes| {
-            if shared.is_draining() {
+            if shared.is_ending() {
                 return ControlFlow::Break(());
             }
             std::thread::sleep(piece.elapsed().min(BREATH_MAX));

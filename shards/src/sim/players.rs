@@ -148,7 +148,11 @@ impl Players {
                 fate.is_done(command, facts)
             }
             Ok(Outcome::Refused(refusal)) => {
-                let bet = booking.bet.map(TransactionId::as_str);
+                // A rollback beyond 64 bits is of no bet, and need not be remembered.
+                let bet = booking
+                    .bet
+                    .filter(|_| booking.amount != StatedAmount::TooLarge);
+                let bet = bet.map(TransactionId::as_str);
                 if let (RefusalReason::BetNotFound, Some(bet)) = (refusal.reason, bet) {
                     let told = (now, command.clone());
                     player.refused_bets.entry(bet.to_owned()).or_insert(told);

@@ -27,6 +27,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::errors::AdminError;
 use super::fields::Invalid;
 use super::server::App;
+use crate::domain::Domains;
 
 /// Imports at a time: one alone keeps the shards as busy as they should be with it, and
 /// several would share the disk's room without knowing of each other.
@@ -60,7 +61,9 @@ pub(super) async fn import(State(app): State<App>, mut body: Body) -> Result<Res
             RETRY_IMPORT_SECONDS,
         ));
     };
-    let spooled = match check_and_spool(&app, &mut body).await {
+    // Both passes judge by the same domains, whatever is read again meanwhile.
+    let domains = app.domains();
+    let spooled = match check_and_spool(&app, &domains, &mut body).await {
         Ok(spooled) => spooled,
         Err(error) => {
             let _ = tokio::time::timeout(REST_TIMEOUT, throw_away(&mut body)).await;
@@ -69,7 +72,7 @@ pub(super) async fn import(State(app): State<App>, mut body: Body) -> Result<Res
     };
     let (sender, receiver) = mpsc::channel::<Result<Bytes, Infallible>>(ANSWER_CHUNKS_MAX);
     tokio::spawn(async move {
-        submit::run(app, spooled, sender).await;
+        submit::run(app, domains, spooled, sender).await;
         drop(permit);
     });
     let answer = Body::from_stream(ReceiverStream::new(receiver));
@@ -77,7 +80,11 @@ pub(super) async fn import(State(app): State<App>, mut body: Body) -> Result<Res
 }
 
 /// The first pass: every line is checked, and the whole is on disk when it ends.
-async fn check_and_spool(app: &App, body: &mut Body) -> Result<SpoolReader, AdminError> {
+async fn check_and_spool(
+    app: &App,
+    domains: &Domains,
+    body: &mut Body,
+) -> Result<SpoolReader, AdminError> {
     let mut spool = Spool::create(app.spool_dir.clone())
         .await
         .map_err(|error| spool_failed(&error))?;
@@ -93,7 +100,7 @@ async fn check_and_spool(app: &App, body: &mut Body) -> Result<SpoolReader, Admi
         let mut rest = &piece[..];
         loop {
             match lines.next(&mut rest) {
-                Ok(Some((number, text))) => check_line(app, number, text)?,
+                Ok(Some((number, text))) => check_line(domains, number, text)?,
                 Ok(None) => break,
                 Err(too_long) => {
                     let why = format!("longer than {LINE_BYTES_MAX} bytes");
@@ -107,7 +114,7 @@ async fn check_and_spool(app: &App, body: &mut Body) -> Result<SpoolReader, Admi
             .map_err(|error| spool_failed(&error))?;
     }
     if let Some((number, text)) = lines.last() {
-        check_line(app, number, text)?;
+        check_line(domains, number, text)?;
     }
     spool
         .into_reader()
@@ -115,8 +122,8 @@ async fn check_and_spool(app: &App, body: &mut Body) -> Result<SpoolReader, Admi
         .map_err(|error| spool_failed(&error))
 }
 
-fn check_line(app: &App, number: u64, text: &[u8]) -> Result<(), AdminError> {
-    match line::parse(text, &app.domains) {
+fn check_line(domains: &Domains, number: u64, text: &[u8]) -> Result<(), AdminError> {
+    match line::parse(text, domains) {
         Ok(_) => Ok(()),
         Err(Invalid(why)) => Err(bad_line(number, &why)),
     }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -22,6 +23,7 @@ use crate::admin::errors::AdminError;
 use crate::admin::server::App;
 use crate::admin::sessions;
 use crate::admin::types::{ImportCounts, ImportedSession};
+use crate::domain::Domains;
 
 /// Accounts submitted and not answered: a quarter of the control plane's reply slots and
 /// of a shard's mailbox, so that others find room, and enough for large batches.
@@ -50,11 +52,13 @@ enum Stop {
 /// Submits all accounts of a checked file and tells the client what became of them.
 pub(super) async fn run(
     app: App,
+    domains: Arc<Domains>,
     file: SpoolReader,
     client: mpsc::Sender<Result<Bytes, Infallible>>,
 ) {
     let mut submission = Submission {
         app,
+        domains,
         in_flight: VecDeque::with_capacity(IN_FLIGHT_MAX),
         counts: ImportCounts::default(),
         answer: Answer {
@@ -87,6 +91,8 @@ pub(super) async fn run(
 
 struct Submission {
     app: App,
+    /// By which the first pass judged.
+    domains: Arc<Domains>,
     in_flight: VecDeque<InFlight>,
     counts: ImportCounts,
     answer: Answer,
@@ -139,7 +145,7 @@ impl Submission {
 
     /// Reads a line that was fine in the first pass.
     fn reread(&self, number: u64, text: &[u8]) -> Result<Option<ImportLine>, Stop> {
-        line::parse(text, &self.app.domains).map_err(|invalid| {
+        line::parse(text, &self.domains).map_err(|invalid| {
             tracing::error!(number, ?invalid, "the temporary file of an import changed");
             Stop::Failed(number, AdminError::internal())
         })

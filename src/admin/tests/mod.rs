@@ -20,6 +20,8 @@ use tempfile::TempDir;
 
 use super::{AdminServer, AdminState, AdminThread, AdminToken, Kind, Readiness};
 use crate::domain::{Domain, Domains, FundsPriority};
+use crate::live::Live;
+use crate::settings::Settings;
 
 const TOKEN: &str = "admin-s3cret";
 
@@ -29,6 +31,7 @@ pub(super) fn domains() -> Domains {
         name: name.to_owned(),
         currency: Currency::parse(currency).unwrap(),
         credentials: Vec::new(),
+        signature_keys: Vec::new(),
         allow: Vec::new(),
         platform_keys: HashSet::new(),
         games: HashSet::new(),
@@ -84,8 +87,14 @@ impl Fixture {
         let admin = server
             .start(AdminState {
                 control: cluster.control().clone(),
-                domains: Arc::new(domains()),
-                token: AdminToken::new(TOKEN).unwrap(),
+                settings: Live::new(
+                    Settings {
+                        domains: Arc::new(domains()),
+                        admin_token: AdminToken::new(TOKEN),
+                        ..Settings::default()
+                    },
+                    0,
+                ),
                 shard_metrics: cluster.metrics().to_vec(),
                 metrics_sources: vec![Box::new(|text| {
                     text.family("purser_test_total", Kind::Counter, "From elsewhere.")

@@ -1,6 +1,7 @@
 //! Domains, their credentials, and everything that is secret.
 
 use super::*;
+use crate::domain::SignatureKey;
 
 #[test]
 fn domains_are_complete_and_well_named() {
@@ -80,6 +81,53 @@ fn credentials_can_be_used_over_http() {
             &with(credentials),
             &format!("p.toml:5: domain[0].credentials{expected}"),
         );
+    }
+}
+
+#[test]
+fn signature_keys_are_long_and_have_one_source() {
+    let long = "0123456789abcdef0123456789abcdef";
+    for (keys, expected) in [
+        (
+            "[{ key = \"short\" }]",
+            "[0].key: must have at least 32 characters and hold no control character",
+        ),
+        (
+            &format!("[{{ key = \"{long}\" }}, {{ key = \"{long}\\n\" }}]"),
+            "[1].key: must have at least 32 characters and hold no control character",
+        ),
+        ("[{ id = \"a\" }]", "[0]: key or key_file is missing"),
+        (
+            "[{ key = \"a\", key_file = \"b\" }]",
+            "[0].key_file: key is set too; keep one of the two",
+        ),
+        (
+            "[{ key_file = \"/no/such\" }]",
+            "[0].key_file: cannot read /no/such: No such file or directory (os error 2)",
+        ),
+        (
+            "[{ secret = \"a\" }]",
+            "[0].secret: unknown key `secret`, expected one of `id`, `key`, `key_file`",
+        ),
+    ] {
+        check_domain(
+            &format!("signature_keys = {keys}"),
+            &format!("p.toml:6: domain[0].signature_keys{expected}"),
+        );
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key");
+    std::fs::write(&path, format!("{long}\n")).unwrap();
+    let keys = format!(
+        "signature_keys = [{{ id = \"new\", key_file = \"{}\" }}, {{ key = \"{long}\" }}]",
+        path.display()
+    );
+    let config = load(&format!("{LEAST}{keys}\n"), &[], &Flags::default()).unwrap();
+    let keys = &config.domains.get("acme").unwrap().signature_keys;
+    assert_eq!(keys[0], SignatureKey::new(Some("new".to_owned()), long));
+    assert_eq!(keys[1], SignatureKey::new(None, long));
+    for shown in [config.to_toml(), format!("{config:?}")] {
+        assert!(!shown.contains(long), "{shown}");
     }
 }
 

@@ -5,8 +5,10 @@ use std::ffi::OsString;
 use super::*;
 use crate::domain::FundsPriority;
 
+mod change;
 mod domains;
 mod overrides;
+mod tls;
 mod values;
 
 /// The least that a configuration must say.
@@ -90,6 +92,11 @@ fn a_printed_configuration_reads_back_as_itself() {
         games = ["g"]
         funds_priority = "Unknown"
         single_use_tokens = true
+        [[domain.signature_keys]]
+        key = "0123456789abcdef0123456789abcdef"
+        [[domain.signature_keys]]
+        id = "next"
+        key = "0123456789abcdef0123456789abcdeg"
         [[domain]]
         name = "acme"
         currency = "GBP"
@@ -148,7 +155,8 @@ fn text_that_is_no_toml_names_file_line_and_key() {
 fn unknown_keys_are_refused_where_they_stand() {
     check_line(
         "[listen]\nport = 80",
-        "p.toml:2: listen.port: unknown key `port`, expected one of `wallet`, `admin`, `shard_ports`",
+        "p.toml:2: listen.port: unknown key `port`, expected one of `wallet`, `admin`, \
+         `shard_ports`, `tls`",
     );
     check_line(
         "[admin]\ntokn = \"x\"",
@@ -157,7 +165,7 @@ fn unknown_keys_are_refused_where_they_stand() {
     check_domain(
         "curency = \"GBP\"",
         "p.toml:6: domain[0].curency: unknown key `curency`, expected one of `name`, `currency`, \
-         `credentials`, `allow`, `platform_keys`, `games`, `funds_priority`, `session_token_ttl`, \
+         `credentials`, `signature_keys`, `allow`, `platform_keys`, `games`, `funds_priority`, `session_token_ttl`, \
          `single_use_tokens`",
     );
     let text = LEAST.replace("password =", "pasword =");

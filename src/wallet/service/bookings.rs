@@ -167,11 +167,11 @@ impl<L: Submit> WalletService<L> {
     }
 
     /// The steps that award, rollback and void have in common before their commands.
-    async fn admit_round(
+    async fn admit_round<'r>(
         &self,
-        caller: &mut Caller<'_>,
+        caller: &mut Caller<'r>,
         booking: RoundBooking,
-    ) -> Result<(&Domain, ledger::RoundBooking, Beside), Failure> {
+    ) -> Result<(&'r Domain, ledger::RoundBooking, Beside), Failure> {
         let domain = self.admit(caller, &booking.account, &booking.common)?;
         let session = self.session(&booking.account, booking.session).await?;
         let (round, beside) = self.judge_round(domain, booking, session).await?;

@@ -56,7 +56,7 @@ impl<L: Submit> WalletService<L> {
         }
         let key = token.key;
         let mut session = self.ask_session(Command::ReadSession { key }).await?;
-        let domain = self.domain_of(&session.account)?;
+        let domain = caller.domain_of(&session.account)?;
         let expires_at = token.issued_at.after(domain.session_token_ttl);
         if now > expires_at {
             return Err(Failure::refused(

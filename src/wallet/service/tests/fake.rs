@@ -15,8 +15,9 @@ use shards::routing::slot_of;
 use shards::types::{Amount, Balance, CountryCode, Currency, SessionKey, SessionToken};
 
 use super::super::*;
-use crate::domain::{Credential, FundsPriority};
+use crate::domain::{Credential, Domains, FundsPriority};
 use crate::http::Method;
+use crate::live::Live;
 
 /// 2026-11-22T13:29:05Z.
 pub(super) const NOW: i64 = 1_795_354_145_000;
@@ -199,6 +200,7 @@ pub(super) struct World {
     pub(super) ledger: Rc<FakeLedger>,
     pub(super) metrics: Arc<WalletMetrics>,
     pub(super) draining: Arc<AtomicBool>,
+    pub(super) live: Arc<Live<Settings>>,
     service: WalletService<Handle>,
 }
 
@@ -252,10 +254,17 @@ impl World {
         let ledger = Rc::new(ledger);
         let metrics = Arc::new(WalletMetrics::default());
         let draining = Arc::new(AtomicBool::new(false));
+        let live = Live::new(
+            Settings {
+                domains: Arc::new(domains),
+                trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+                ..Settings::default()
+            },
+            1,
+        );
         let service = WalletService::new(Parts {
             ledger: Handle(Rc::clone(&ledger)),
-            domains: Arc::new(domains),
-            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+            settings: Rc::new(View::new(&live, 0, |_| {})),
             clock: Box::new(|| UnixMillis(NOW)),
             metrics: Arc::clone(&metrics),
             draining: Arc::clone(&draining),
@@ -269,6 +278,7 @@ impl World {
             ledger,
             metrics,
             draining,
+            live,
             service,
         }
     }
@@ -280,10 +290,7 @@ impl World {
 
     pub(super) fn send_on(&self, session: &mut Session, call: &Call) -> (Answer, String) {
         let forwarded_for: Vec<&[u8]> = call.forwarded_for.iter().map(Vec::as_slice).collect();
-        let mut body = match &call.raw {
-            Some(raw) => raw.clone(),
-            None => Value::Object(call.members.clone()).to_string().into_bytes(),
-        };
+        let mut body = call.body();
         let request = Request {
             head: RequestHead {
                 method: Method::Post,
@@ -293,6 +300,7 @@ impl World {
                 has_length: true,
             },
             authorization: call.authorization.as_deref(),
+            signature: call.signature.as_deref(),
             forwarded_for: &forwarded_for,
             wants_server_timing: false,
             peer: call.peer,
@@ -312,6 +320,7 @@ fn domain(name: &str, currency: &str, funds_priority: FundsPriority) -> Domain {
             Credential::new(name, name),
             Credential::new("gw", "s3:cret"),
         ],
+        signature_keys: Vec::new(),
         allow: Vec::new(),
         platform_keys: Default::default(),
         games: Default::default(),
@@ -340,6 +349,7 @@ pub(super) struct Call {
     /// Sent instead of the members.
     pub(super) raw: Option<Vec<u8>>,
     pub(super) authorization: Option<Vec<u8>>,
+    pub(super) signature: Option<Vec<u8>>,
     pub(super) forwarded_for: Vec<Vec<u8>>,
     pub(super) peer: IpAddr,
     members: Map<String, Value>,
@@ -395,6 +405,7 @@ impl Call {
             path: endpoint.path(),
             raw: None,
             authorization: None,
+            signature: None,
             forwarded_for: Vec::new(),
             peer: CLIENT,
             members: members.as_object().unwrap().clone(),
@@ -404,6 +415,14 @@ impl Call {
         call.set("Sequence", json!("s-1"));
         call.set("Timestamp", json!("2026-11-22T13:29:05.123Z"));
         call
+    }
+
+    /// As it is sent.
+    pub(super) fn body(&self) -> Vec<u8> {
+        match &self.raw {
+            Some(raw) => raw.clone(),
+            None => Value::Object(self.members.clone()).to_string().into_bytes(),
+        }
     }
 
     pub(super) fn set(&mut self, member: &str, value: Value) {
@@ -428,6 +447,11 @@ impl Call {
 
     pub(super) fn authorized(mut self, user: &str, password: &str) -> Self {
         self.authorize(user, password);
+        self
+    }
+
+    pub(super) fn signed(mut self, signature: Option<Vec<u8>>) -> Self {
+        self.signature = signature;
         self
     }
 
