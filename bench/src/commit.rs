@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use shards::runtime::{CheckpointSettings, Cluster, ClusterSettings, Event, FlushPlace};
 use shards::storage::{AlignedBuf, BLOCK_BYTES, Caching, DirectDisk, Storage};
-use shards::wal::{DataSet, Durability, Founding, LogSettings};
+use shards::wal::{DataSet, Durability, LogSettings};
 
 use crate::histogram::Histogram;
 use crate::players::{LEDGER, SEGMENT_BYTES};
@@ -221,11 +221,7 @@ impl Options {
             segment_bytes: SEGMENT_BYTES,
             durability,
         };
-        let new = Founding {
-            digest_secret: LEDGER.digest_secret,
-            ..Founding::random()?
-        };
-        let data = DataSet::open(Arc::new(disk), 1, log, new)?;
+        let data = DataSet::open(Arc::new(disk), 1, log, crate::players::founding()?)?;
         let settings = ClusterSettings {
             // No run is that long.
             checkpoints: CheckpointSettings {

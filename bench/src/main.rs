@@ -64,7 +64,10 @@ enum Command {
     #[command(after_help = "Example:\n  purser-bench commit --data-root /var/lib/purser")]
     Commit(commit::Options),
     /// Write a log and read it back as the server does when it starts.
-    #[command(after_help = "Example:\n  purser-bench recovery --postings 10000000")]
+    #[command(
+        after_help = "Examples:\n  purser-bench recovery --postings 10000000\n  \
+                      purser-bench recovery --checkpoint --accounts 1000000 --postings 2000000"
+    )]
     Recovery(recovery::Options),
     /// Fill the tables of accounts and transactions and show the longest insert.
     #[command(after_help = "Example:\n  purser-bench insert --accounts 1000000")]

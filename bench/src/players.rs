@@ -11,6 +11,7 @@ use shards::types::{
     AccountId, Amount, Balance, CountryCode, Currency, GameId, GameRoundId, SessionKey,
     TransactionId, UnixMillis,
 };
+use shards::wal::Founding;
 
 /// The ledger's settings as the server has them unless configured.
 pub(crate) const LEDGER: LedgerSettings = LedgerSettings {
@@ -18,6 +19,14 @@ pub(crate) const LEDGER: LedgerSettings = LedgerSettings {
     digest_secret: [0x5EED, 0xFEED],
     clock_skew_max: Duration::from_secs(300),
 };
+
+/// A data set of its own for each measurement, with the ledger's key.
+pub(crate) fn founding() -> anyhow::Result<Founding> {
+    Ok(Founding {
+        digest_secret: LEDGER.digest_secret,
+        ..Founding::random()?
+    })
+}
 
 /// As `purser.toml` has it unless configured.
 pub(crate) const SEGMENT_BYTES: u64 = 64 << 20;

@@ -1,10 +1,12 @@
-//! `purser-bench recovery`: how fast a log is read back into a ledger.
+//! `purser-bench recovery`: how fast a log, or a checkpoint, is read back into a ledger.
 //!
 //! The log is made first, with frames as a busy shard writes them, and then read the
 //! way the server reads it at start: past the page cache, every checksum and every
-//! balance checked.
+//! balance checked. With `--checkpoint` the log is folded before, as the server folds it:
+//! all of it but the segment that it is in.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,7 +16,9 @@ use clap::Args;
 use shards::ledger::{Command, Decision, Ledger, Posting};
 use shards::storage::{Caching, DirectDisk};
 use shards::types::{Lsn, ShardId, UnixMillis};
-use shards::wal::{Batch, DataSet, Durability, Founding, LogSettings, Progress};
+use shards::wal::{
+    Batch, DataSet, Durability, FoldSettings, LogSettings, Progress, Rebuild, is_segment_size,
+};
 
 use crate::players::{self, LEDGER, SEGMENT_BYTES};
 use crate::process::{self, CpuList};
@@ -26,7 +30,7 @@ const SHARD: ShardId = ShardId(0);
 const AT: UnixMillis = UnixMillis(1_795_000_000_000);
 
 /// Options of `purser-bench recovery`.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
     /// Postings in the log, those that open the accounts included.
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -37,7 +41,13 @@ pub(crate) struct Options {
     /// Postings in a frame: what a group commit has under load.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     per_frame: u64,
-    /// How often the log is read; the last line shows the median.
+    /// Length of a segment; smaller ones leave less of the log unfolded.
+    #[arg(long, default_value_t = SEGMENT_BYTES)]
+    segment_bytes: u64,
+    /// Fold the log first, and read the checkpoint.
+    #[arg(long)]
+    checkpoint: bool,
+    /// How often it is read; the last line shows the median.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: u32,
     /// The CPU of everything.
@@ -58,20 +68,22 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         "{} accounts need as many postings at least",
         options.accounts
     );
+    ensure!(
+        is_segment_size(options.segment_bytes),
+        "no length of a segment: {}",
+        options.segment_bytes
+    );
     process::pin_this_thread(&options.cpu)?;
     let directory = match &options.data_root {
         Some(root) => tempfile::tempdir_in(root),
         None => tempfile::tempdir(),
     }
     .context("make a temporary data directory")?;
-    let new = Founding {
-        digest_secret: LEDGER.digest_secret,
-        ..Founding::random()?
-    };
+    let new = players::founding()?;
     let open = |caching, durability| -> anyhow::Result<DataSet> {
         let disk = DirectDisk::open(directory.path(), caching)?;
         let settings = LogSettings {
-            segment_bytes: SEGMENT_BYTES,
+            segment_bytes: options.segment_bytes,
             durability,
         };
         Ok(DataSet::open(Arc::new(disk), 1, settings, new)?)
@@ -83,6 +95,9 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     // Through the page cache: what is measured is the reading.
     options.write(&open(Caching::Used, Durability::Os)?)?;
     let data = open(Caching::Bypassed, Durability::Fsync)?;
+    if options.checkpoint {
+        options.fold(&data, &mut out)?;
+    }
     // Once before it counts: what was written goes to the disk.
     options.read(&data)?;
     let mut rates = Vec::new();
@@ -99,11 +114,20 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         rates.push(rate);
     }
     let rate = median(rates.into_iter());
-    writeln!(
-        out,
-        "median: {rate:.0} postings/s, so {:.1} s for 10 million",
-        1e7 / rate
-    )?;
+    let seconds = options.postings as f64 / rate;
+    let accounts = options.accounts;
+    if options.checkpoint {
+        writeln!(
+            out,
+            "median: {seconds:.3} s for {accounts} accounts from a checkpoint"
+        )?;
+    } else {
+        writeln!(
+            out,
+            "median: {rate:.0} postings/s, so {:.1} s for 10 million",
+            1e7 / rate
+        )?;
+    }
     Ok(())
 }
 
@@ -142,26 +166,55 @@ impl Options {
         Ok(())
     }
 
+    fn fold(&self, data: &DataSet, out: &mut impl Write) -> anyhow::Result<()> {
+        let found = data.recover(SHARD, &Progress::default(), &mut Rebuild::new(LEDGER))?;
+        let through = found.log.position().segment - 1;
+        ensure!(
+            through > 0,
+            "the log is in its first segment, and only segments that it has left are folded: \
+             more --postings, or a smaller --segment-bytes"
+        );
+        let settings = FoldSettings {
+            ledger: LEDGER,
+            history: LEDGER.idempotency_window,
+        };
+        let began = Instant::now();
+        let mut no_pause = |_| ControlFlow::Continue(());
+        let folded = data.fold(SHARD, through, &settings, &mut no_pause)?;
+        writeln!(
+            out,
+            "folded {} postings in {:.3} s: checkpoint of {} entries and {:.1} MiB, history of \
+             {:.1} MiB",
+            folded.history.records,
+            began.elapsed().as_secs_f64(),
+            folded.checkpoint.records,
+            mebibytes(folded.checkpoint.bytes),
+            mebibytes(folded.history.bytes),
+        )?;
+        Ok(())
+    }
+
     /// Seconds that it took, and MiB that were read.
     fn read(&self, data: &DataSet) -> anyhow::Result<(f64, f64)> {
         let progress = Progress::default();
-        let mut ledger = Ledger::new(LEDGER);
+        let mut rebuild = Rebuild::new(LEDGER);
         let began = Instant::now();
-        let recovered = data.recover(SHARD, &progress, &mut |lsn: Lsn, posting: Posting| {
-            let applied = ledger.try_apply(lsn, &posting);
-            applied.map_err(|misfit| misfit.to_string())
-        })?;
+        let recovered = data.recover(SHARD, &progress, &mut rebuild)?;
         let seconds = began.elapsed().as_secs_f64();
+        let reached = recovered.log.durable_lsn().0;
         ensure!(
-            recovered.postings == self.postings,
-            "read {} of {} postings",
-            recovered.postings,
+            reached == self.postings && recovered.checkpoint.is_some() == self.checkpoint,
+            "read {reached} of {} postings",
             self.postings
         );
-        ensure!(ledger.counts().accounts as u64 == self.accounts);
+        ensure!(rebuild.ledger().counts().accounts as u64 == self.accounts);
         let bytes = progress.bytes.load(std::sync::atomic::Ordering::Relaxed);
-        Ok((seconds, bytes as f64 / f64::from(1 << 20)))
+        Ok((seconds, mebibytes(bytes)))
     }
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 #[cfg(test)]
@@ -174,11 +227,19 @@ mod tests {
             postings: 1_001,
             accounts: 10,
             per_frame: 100,
+            segment_bytes: SEGMENT_BYTES,
+            checkpoint: false,
             rounds: 1,
             cpu: CpuList::first_allowed(),
             data_root: None,
         };
         run(&options).unwrap();
+        let folded = Options {
+            segment_bytes: 64 << 10,
+            checkpoint: true,
+            ..options.clone()
+        };
+        run(&folded).unwrap();
         let too_many = Options {
             accounts: 1_002,
             ..options

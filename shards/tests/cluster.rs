@@ -434,20 +434,24 @@ fn closed_segments_are_folded_until_damage_is_found() {
         paths.retain(|path| path.ends_with(".ckpt"));
         paths.pop().unwrap()
     };
-    let mut path = newest();
-    let whole = loop {
+    // A fold that has read the newest checkpoint already makes a newer one of what was still
+    // whole. Then that one is damaged in its place.
+    let began = std::time::Instant::now();
+    let (path, whole) = loop {
+        let path = newest();
         let whole = disk.contents(&path).unwrap();
         let mut bytes = whole.clone();
         bytes[4_096 + 100] ^= 1;
         disk.set_contents(&path, &bytes);
-        if newest() == path {
-            break whole;
+        while metrics.damaged.get() == 0 && newest() == path {
+            assert!(began.elapsed() < PATIENCE, "damage");
+            std::thread::sleep(Duration::from_millis(10));
         }
-        // A newer one came meanwhile, made from what was still whole.
+        if metrics.damaged.get() == 1 {
+            break (path, whole);
+        }
         disk.set_contents(&path, &whole);
-        path = newest();
     };
-    wait("damage", &|| metrics.damaged.get() == 1);
     assert_eq!(metrics.failed.get(), 1);
     let before = booked.load(Ordering::Relaxed);
     wait("bookings", &|| booked.load(Ordering::Relaxed) > before);

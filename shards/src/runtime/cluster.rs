@@ -353,6 +353,7 @@ impl Cluster {
         self.wake_background();
     }
 
+    /// Has the threads beside the shards look whether they are to end.
     fn wake_background(&self) {
         for thread in &self.background {
             thread.unpark();

@@ -125,7 +125,7 @@ impl World {
         let through = self.node(shard).log.position().segment - 1;
         let newest = match data.newest_checkpoint(id) {
             Ok(newest) => newest.map_or(0, |header| header.number),
-            Err(error) => return self.fold_failed(error.into()),
+            Err(error) => return self.fold_failed(&error.into()),
         };
         if through <= newest {
             return Ok(());
@@ -153,14 +153,14 @@ impl World {
                 self.mark(folded.checkpoint.digest.0);
                 Ok(())
             }
-            Err(error) => self.fold_failed(error),
+            Err(error) => self.fold_failed(&error),
         }
     }
 
-    fn fold_failed(&mut self, error: FoldError) -> Verdict {
+    fn fold_failed(&mut self, error: &FoldError) -> Verdict {
         self.figures.folds_cut_short += 1;
         self.tell(|| format!("no checkpoint: {error:?}"));
-        let may_fail = match &error {
+        let may_fail = match error {
             FoldError::Stopped | FoldError::Open(OpenError::Io { .. }) => true,
             FoldError::Open(OpenError::Refused(_)) => self.power_is_off(),
             FoldError::Open(OpenError::OtherShardCount { .. }) => false,

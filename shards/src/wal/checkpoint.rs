@@ -14,7 +14,8 @@ use super::inventory::Inventory;
 use super::log::LogPosition;
 use super::manifest::Manifest;
 use super::scan::{Progress, Visitor};
-use super::sealed::{Sealed, SealedHeader, SealedId, SealedWriter, WholeFile, remove_temporary};
+use super::sealed::{Sealed, SealedHeader, SealedId};
+use super::sealed_writer::{SealedWriter, WholeFile, remove_temporary};
 use crate::failpoint::{self, Window};
 use crate::ledger::{Entry, Ledger};
 use crate::storage::Storage;
@@ -101,9 +102,16 @@ pub(super) fn begin(
     })
 }
 
-/// Adds to the refusal of a checkpoint that the one before, or the log from its beginning,
-/// leads to the same state, where that is so.
-fn with_way_back(mut refusal: Refusal, inventory: &Inventory, number: u32) -> Refusal {
+/// Adds to the refusal of a checkpoint what leads to the same state, where something does:
+/// the one before, the log from its beginning, or a newer one.
+pub(super) fn with_way_back(mut refusal: Refusal, inventory: &Inventory, number: u32) -> Refusal {
+    if let Some(newest) = inventory.newest_checkpoint().filter(|at| *at > number) {
+        refusal.advice = format!(
+            "A start reads checkpoint {newest} and does without this one, and it goes away when \
+             two newer ones are there: check the disk, and make a backup now."
+        );
+        return refusal;
+    }
     let before = inventory.checkpoint_before(number);
     if inventory.has_segments(before + 1..=number + 1) {
         let from = match before {
@@ -153,7 +161,7 @@ pub(super) fn write_checkpoint<'a>(
             }
             Ok(())
         })?;
-        Ok(writer.finish(header, pace)?)
+        writer.finish(header, pace)
     };
     write().inspect_err(|_| remove_temporary(storage, id))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::checkpoint::read_checkpoint;
+use super::checkpoint::{read_checkpoint, with_way_back};
 use super::codec::encode_entry;
 use super::error::{OpenError, RESTORE, Refusal};
 use super::frame::FileKind;
@@ -52,7 +52,8 @@ pub fn derive(
             window = memory.span();
         }
         rebuild.entry(entry)
-    })?;
+    })
+    .map_err(|refusal| with_way_back(refusal, inventory, number))?;
     let refuse = |expected: &str, found: String| Refusal {
         file: storage.display(&FileKind::Checkpoint.path(shard, number)),
         offset: header.bytes,

@@ -21,9 +21,8 @@ use super::inventory::{Inventory, TEMPORARY_SUFFIX};
 use super::manifest::Manifest;
 use super::rebuild::Rebuild;
 use super::scan::{Access, Progress, Scanner, Visitor};
-use super::sealed::{
-    LogAge, PACE_BYTES, Sealed, SealedHeader, SealedId, SealedWriter, remove_temporary,
-};
+use super::sealed::{LogAge, Sealed, SealedHeader, SealedId};
+use super::sealed_writer::{PACE_BYTES, SealedWriter, remove_temporary};
 use super::segment::{release_segment, shard_directory};
 use crate::failpoint::{self, Window};
 use crate::ledger::{Entry, LedgerSettings, Posting};

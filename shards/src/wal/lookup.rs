@@ -182,7 +182,7 @@ impl PostingReader {
                 let sealed = Sealed::open(storage, id)?;
                 Ok(Opened {
                     bytes: sealed.header.bytes,
-                    place: sealed.header.place(0),
+                    place: sealed.header.id().place(0),
                     file: sealed.file,
                 })
             }

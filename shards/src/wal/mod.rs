@@ -28,6 +28,7 @@ mod reshard;
 mod scan;
 mod scrub;
 mod sealed;
+mod sealed_writer;
 mod segment;
 mod verdict;
 mod window;

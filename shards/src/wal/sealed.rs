@@ -4,28 +4,25 @@
 //! each as long as it may be. Frames are bound to their place and chained within the file;
 //! the header has the checksum of the last one, which covers them all.
 //!
-//! Such a file is made under a temporary name, synced, read back to its last byte, and
-//! only then renamed; so one that has its name was whole once, and damage to it is damage.
+//! `sealed_writer.rs` makes them; one that has its name was whole once, so damage to it is
+//! damage.
 
 use std::io;
-use std::ops::ControlFlow;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::batch::{RECORD_BYTES_MAX, put_record, split_record};
-use super::error::{FoldError, NEWER, OpenError, READ_ERROR, RESTORE, Refusal};
+use super::batch::split_record;
+use super::error::{NEWER, READ_ERROR, RESTORE, Refusal};
 use super::frame::{
-    Chain, DataSetId, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FileKind, FrameHeader, FrameKind, Place,
-    data_set_at, encode_frame, frame_bytes, u32_at, u64_at,
+    Chain, DataSetId, FRAME_HEADER_BYTES, FileKind, Place, data_set_at, u32_at, u64_at,
 };
 use super::header::{BlockHeader, FORMAT_VERSION, HeaderCopy};
 use super::inventory::TEMPORARY_SUFFIX;
 use super::log::LogPosition;
 use super::scan::Progress;
-use super::segment::{FIRST_FRAME_OFFSET, shard_directory};
+use super::segment::FIRST_FRAME_OFFSET;
 use super::verdict::Stop;
 use super::window::{Read, Window};
-use crate::failpoint;
 use crate::storage::{AlignedBuf, BLOCK_BYTES, Storage, StorageFile};
 use crate::types::{Lsn, ShardId, UnixMillis};
 
@@ -95,14 +92,12 @@ impl SealedHeader {
         }
     }
 
-    pub(super) fn place(&self, offset: u64) -> Place {
-        Place {
-            file: self.kind,
+    pub(super) fn id(&self) -> SealedId {
+        SealedId {
+            kind: self.kind,
             data_set: self.data_set,
             shard: self.shard,
-            segment: self.number,
-            epoch: 0,
-            offset,
+            number: self.number,
         }
     }
 
@@ -188,6 +183,9 @@ pub(super) struct Sealed {
     pub(super) file: Box<dyn StorageFile>,
 }
 
+/// Takes a record and its number, or says what is wrong with it.
+pub(super) type TakeRecord<'a> = &'a mut dyn FnMut(Lsn, &[u8]) -> Result<(), String>;
+
 /// What identifies a sealed file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SealedId {
@@ -202,8 +200,21 @@ impl SealedId {
         self.kind.path(self.shard, self.number)
     }
 
-    fn temporary(&self) -> String {
+    /// Its path while it is being made.
+    pub(super) fn temporary(&self) -> String {
         format!("{}{TEMPORARY_SUFFIX}", self.path())
+    }
+
+    /// The place of a frame in this file.
+    pub(super) fn place(&self, offset: u64) -> Place {
+        Place {
+            file: self.kind,
+            data_set: self.data_set,
+            shard: self.shard,
+            segment: self.number,
+            epoch: 0,
+            offset,
+        }
     }
 }
 
@@ -217,7 +228,12 @@ impl Sealed {
         Self::open_at(storage, id, &id.path())
     }
 
-    fn open_at(storage: &dyn Storage, id: SealedId, path: &str) -> Result<Self, Refusal> {
+    /// As [`Sealed::open`], under another name.
+    pub(super) fn open_at(
+        storage: &dyn Storage,
+        id: SealedId,
+        path: &str,
+    ) -> Result<Self, Refusal> {
         let file_name = storage.display(path);
         let SealedId {
             kind,
@@ -290,21 +306,16 @@ impl Sealed {
         })
     }
 
-    /// Hands out every record with its number, in order, and checks every byte. `frame` is
-    /// called before each frame's records with the bytes that were read.
+    /// Hands out every record with its number, in order, and checks every byte.
     ///
     /// # Errors
     /// A [`Refusal`] for anything that is not as it was written, and for a record that
     /// `each` does not take.
-    pub(super) fn read(
-        &self,
-        progress: &Progress,
-        each: &mut dyn FnMut(Lsn, &[u8]) -> Result<(), String>,
-    ) -> Result<(), Refusal> {
+    pub(super) fn read(&self, progress: &Progress, each: TakeRecord<'_>) -> Result<(), Refusal> {
         let header = &self.header;
         let mut window = Window::new(self.file.as_ref(), header.bytes);
         let mut offset = FIRST_FRAME_OFFSET;
-        let mut chain = Chain::at(&header.place(0));
+        let mut chain = Chain::at(&header.id().place(0));
         let mut next = header.first_record();
         while offset < header.bytes {
             let refuse = |expected: String, found: String, advice: &str| Refusal {
@@ -316,7 +327,7 @@ impl Sealed {
             };
             let first = next;
             let expected = || format!("the frame of record {first}");
-            let frame = match window.frame(&header.place(offset)) {
+            let frame = match window.frame(&header.id().place(offset)) {
                 Ok(Read::Frame(frame_header, checksum, bytes)) => (frame_header, checksum, bytes),
                 Ok(Read::Other(Stop::Misfit, found)) => {
                     return Err(refuse(expected(), found, NEWER));
@@ -365,198 +376,4 @@ impl Sealed {
         }
         Ok(())
     }
-}
-
-/// A checkpoint or history file that is being made.
-pub(super) struct SealedWriter<'a> {
-    storage: &'a dyn Storage,
-    id: SealedId,
-    file: Box<dyn StorageFile>,
-    /// Records of the frame that fills.
-    payload: Vec<u8>,
-    in_frame: u32,
-    first_in_frame: Lsn,
-    offset: u64,
-    chain: Chain,
-    records: u64,
-    buffer: AlignedBuf,
-}
-
-/// How often whoever paces a fold is asked, in bytes read or written: a millisecond of a
-/// slow disk.
-pub(super) const PACE_BYTES: u64 = 64 << 10;
-
-/// What a frame of such a file holds.
-const PAYLOAD_BYTES_MAX: usize = FRAME_BYTES_MAX - FRAME_HEADER_BYTES;
-
-impl<'a> SealedWriter<'a> {
-    /// Begins a file under its temporary name, whose first record has that number.
-    pub(super) fn create(
-        storage: &'a dyn Storage,
-        id: SealedId,
-        first_record: Lsn,
-    ) -> io::Result<Self> {
-        let file = storage.create(&id.temporary())?;
-        let origin = Place {
-            file: id.kind,
-            data_set: id.data_set,
-            shard: id.shard,
-            segment: id.number,
-            epoch: 0,
-            offset: 0,
-        };
-        Ok(Self {
-            storage,
-            id,
-            file,
-            payload: Vec::with_capacity(PAYLOAD_BYTES_MAX),
-            in_frame: 0,
-            first_in_frame: first_record,
-            offset: FIRST_FRAME_OFFSET,
-            chain: Chain::at(&origin),
-            records: 0,
-            buffer: AlignedBuf::zeroed(0),
-        })
-    }
-
-    /// Adds a record; tells how long the frame is that this wrote, if it wrote one.
-    pub(super) fn push(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> io::Result<Option<u64>> {
-        // Any record fits into what is left before this one.
-        let is_full = self.payload.len() + RECORD_BYTES_MAX > PAYLOAD_BYTES_MAX;
-        let written = is_full.then(|| self.write_frame()).transpose()?;
-        put_record(&mut self.payload, encode);
-        self.in_frame += 1;
-        self.records += 1;
-        Ok(written)
-    }
-
-    fn write_frame(&mut self) -> io::Result<u64> {
-        let header = FrameHeader {
-            kind: FrameKind::Batch,
-            payload_bytes: self.payload.len() as u32,
-            postings: self.in_frame,
-            first_lsn: self.first_in_frame,
-            durable_lsn: Lsn(self.first_in_frame.0 - 1),
-            previous: self.chain,
-        };
-        let place = Place {
-            file: self.id.kind,
-            data_set: self.id.data_set,
-            shard: self.id.shard,
-            segment: self.id.number,
-            epoch: 0,
-            offset: self.offset,
-        };
-        self.buffer.set_len(frame_bytes(self.payload.len()));
-        self.chain = encode_frame(&header, &self.payload, &place, &mut self.buffer);
-        self.file.write_at(self.offset, &self.buffer)?;
-        self.offset += self.buffer.len() as u64;
-        self.first_in_frame.0 += u64::from(self.in_frame);
-        self.in_frame = 0;
-        self.payload.clear();
-        Ok(self.buffer.len() as u64)
-    }
-
-    /// Writes what is left and the header, makes all of it durable, and reads it back.
-    /// `header` lacks what only the writer knows: length, number of records and digest.
-    ///
-    /// # Errors
-    /// [`OpenError::Io`], also when the disk gives back something else.
-    pub(super) fn finish(
-        mut self,
-        header: SealedHeader,
-        pace: &mut dyn FnMut(u64) -> ControlFlow<()>,
-    ) -> Result<WholeFile<'a>, FoldError> {
-        let path = self.id.temporary();
-        let io_error = |action, source| OpenError::Io {
-            action,
-            file: self.storage.display(&path),
-            source,
-        };
-        if self.in_frame > 0 {
-            self.write_frame()
-                .map_err(|source| io_error("write", source))?;
-        }
-        let header = SealedHeader {
-            bytes: self.offset,
-            records: self.records,
-            digest: self.chain,
-            ..header
-        };
-        self.file
-            .write_at(0, &header.encode())
-            .and_then(|()| self.file.sync())
-            .map_err(|source| io_error("write", source))?;
-        drop(self.file);
-        let mut stopped = false;
-        let mut unpaced_bytes = 0;
-        let read = Sealed::open_at(self.storage, self.id, &path).and_then(|whole| {
-            whole.read(&Progress::default(), &mut |_, record| {
-                unpaced_bytes += record.len() as u64;
-                if unpaced_bytes >= PACE_BYTES {
-                    stopped = pace(std::mem::take(&mut unpaced_bytes)).is_break();
-                }
-                if stopped {
-                    return Err("a stop".to_owned());
-                }
-                Ok(())
-            })?;
-            Ok(whole.header)
-        });
-        match read {
-            Ok(read) if read == header => Ok(WholeFile {
-                storage: self.storage,
-                id: self.id,
-                header,
-            }),
-            _ if stopped => Err(FoldError::Stopped),
-            Ok(_) => Err(io_error("read back", io::Error::other("another header")).into()),
-            Err(refusal) => {
-                Err(io_error("read back", io::Error::other(refusal.to_string())).into())
-            }
-        }
-    }
-}
-
-/// A file that is whole and durable under its temporary name.
-pub(super) struct WholeFile<'a> {
-    storage: &'a dyn Storage,
-    id: SealedId,
-    pub(super) header: SealedHeader,
-}
-
-impl WholeFile<'_> {
-    /// Gives the file its name, durably.
-    ///
-    /// # Errors
-    /// [`OpenError::Io`]: it has its name or not, and either is fine.
-    pub(super) fn publish(self) -> Result<SealedHeader, OpenError> {
-        let (from, to) = (self.id.temporary(), self.id.path());
-        let renamed = || -> io::Result<()> {
-            failpoint::pass(failpoint::Window::BeforeRename);
-            self.storage.rename(&from, &to)?;
-            failpoint::pass(failpoint::Window::AfterRename);
-            self.storage.sync_directory(&shard_directory(self.id.shard))
-        };
-        renamed().map_err(|source| OpenError::Io {
-            action: "rename",
-            file: self.storage.display(&from),
-            source,
-        })?;
-        // By the name that a start will look for.
-        match Sealed::open(self.storage, self.id) {
-            Ok(named) if named.header == self.header => Ok(self.header),
-            Ok(_) => Err(OpenError::Io {
-                action: "read back",
-                file: self.storage.display(&to),
-                source: io::Error::other("another header"),
-            }),
-            Err(refusal) => Err(refusal.into()),
-        }
-    }
-}
-
-/// Removes what a fold left under its temporary name; it may not be there.
-pub(super) fn remove_temporary(storage: &dyn Storage, id: SealedId) {
-    let _ = storage.remove(&id.temporary());
 }

@@ -11,7 +11,7 @@ use crate::routing::SlotMap;
 use crate::storage::Storage;
 use crate::types::{CountryCode, Currency, SessionKey};
 use crate::wal::checkpoint::write_checkpoint;
-use crate::wal::sealed::SealedWriter;
+use crate::wal::sealed_writer::SealedWriter;
 
 /// Sixteen bytes a line; lines like the one before are left out, and the length.
 fn dump(bytes: &[u8]) -> String {
@@ -144,10 +144,7 @@ fn a_checkpoint_and_its_history_have_these_bytes() {
     read_checkpoint(&disk, &manifest, SHARD, 2, &progress, &mut |entry| {
         rebuild.entry(entry)
     })
-    .and_then(|header| {
-        rebuild.restored(&header).unwrap();
-        Ok(header)
-    })
+    .map(|header| rebuild.restored(&header).unwrap())
     .unwrap();
     assert_eq!(rebuild.ledger().counts(), ledger.counts());
     let mut read = Vec::new();

@@ -3,6 +3,7 @@
 mod crash;
 mod damage;
 pub(crate) mod fold;
+mod fold_damage;
 mod golden;
 mod live;
 mod scrub;
