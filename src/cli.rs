@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Flags, SHARDS_MAX, Source};
-use crate::offline::{BackupOptions, ExportOptions, InspectOptions, VerifyOptions};
+use crate::offline::{BackupOptions, ExportOptions, InspectOptions, ReshardOptions, VerifyOptions};
 use crate::tune::{DiskOptions, TuneOptions};
 
 /// What the process was asked to do.
@@ -30,6 +30,8 @@ pub enum Invocation {
     Export(ExportOptions),
     /// `purser backup`.
     Backup(BackupOptions),
+    /// `purser reshard`.
+    Reshard(ReshardOptions),
     /// `purser tune`.
     Tune(TuneOptions),
     /// `purser tune disk`.
@@ -134,6 +136,14 @@ enum Command {
         after_help = "Example: purser backup --data-dir /var/lib/purser --out /backup/monday"
     )]
     Backup(BackupOptions),
+    /// Rewrite a data directory for another number of shards
+    ///
+    /// No server may be using it. The new data is written beside the old, verified, compared with
+    /// it, and takes its place in one step; until then a crash, a full disk or any failure leaves
+    /// the old data as it was. The old data is kept in before-reshard-... until it is removed. Needs
+    /// room for a copy, and as much memory as the server and a shard of it.
+    #[command(after_help = "Example: purser reshard --data-dir /var/lib/purser --shards 8")]
+    Reshard(ReshardOptions),
     /// Check this machine's settings, and change them if asked to
     ///
     /// Prints each setting with what was found and what is recommended. The status is 0 when
@@ -207,6 +217,7 @@ fn read(
         Command::Inspect(options) => Ok(Invocation::Inspect(options)),
         Command::Export(options) => Ok(Invocation::Export(options)),
         Command::Backup(options) => Ok(Invocation::Backup(options)),
+        Command::Reshard(options) => Ok(Invocation::Reshard(options)),
         Command::Tune(TuneCommand { options, part }) => Ok(match part {
             None => Invocation::Tune(options),
             Some(TunePart::Disk(options)) => Invocation::TuneDisk(options),

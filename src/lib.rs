@@ -17,6 +17,7 @@ pub mod readiness;
 pub mod reload;
 pub mod server;
 pub mod settings;
+mod shell;
 mod signals;
 pub mod tls;
 pub mod tune;

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Invocation::Inspect(options) => tool(|out| offline::inspect(&options, out)),
         Invocation::Export(options) => tool(|out| offline::export(&options, out)),
         Invocation::Backup(options) => tool(|out| offline::backup(&options, out)),
+        Invocation::Reshard(options) => tool(|out| offline::reshard(&options, out)),
         Invocation::Tune(options) => tool(|out| tune::tune(&options, out)),
         Invocation::TuneDisk(options) => tool(|out| tune::disk(&options, out)),
     };

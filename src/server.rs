@@ -42,13 +42,11 @@ use crate::logging::LevelSwitch;
 use crate::preflight::{self, Placement};
 use crate::reload::{ReloadMetrics, Reloader};
 use crate::settings::Settings;
+use crate::shell::quoted;
 use crate::tls::TlsMetrics;
 use crate::tune::AtStart;
 use crate::wallet::{Parts, Times, TokenMint, WalletMetrics, WalletService};
-use crate::{demo, metrics, signals};
-
-/// Where tests end the process (`shards::failpoint`).
-const FAILPOINT_VARIABLE: &str = "PURSER_FAILPOINT";
+use crate::{demo, metrics, offline, signals};
 
 // reliability.md's exit statuses: the data is refused, the disk failed.
 const EXIT_DATA_REFUSED: u8 = 3;
@@ -81,9 +79,7 @@ pub fn run(
 ) -> anyhow::Result<ExitCode> {
     // Before any thread exists, so that none of them gets a signal by itself.
     let signals = signals::watch(options.config.is_some())?;
-    if let Some(text) = std::env::var_os(FAILPOINT_VARIABLE) {
-        failpoint::arm(&text.to_string_lossy()).context(FAILPOINT_VARIABLE)?;
-    }
+    failpoint::arm_from_environment().context(failpoint::VARIABLE)?;
     avoid_huge_pages();
     let placement = preflight::run(config)?;
     for note in &placement.notes {
@@ -96,6 +92,10 @@ pub fn run(
     let listening = Listening::open(config, placement.shards)?;
     // Held until the process ends.
     let _lock = DirectoryLock::acquire(&config.data_dir)?;
+    // Before anything else is looked at: two data sets may stand side by side.
+    let settled = offline::settle(&config.data_dir)
+        .with_context(|| format!("finish the layout of {}", config.data_dir.display()))?;
+    offline::say_settled(&settled, |line| tracing::warn!("{line}"));
     let data = open_data(config, placement.shards)?;
 
     let parts = ServeParts::new(config, &placement, listening.shard_sockets);
@@ -115,6 +115,8 @@ pub fn run(
         ],
         readiness: readiness.clone(),
         spool_dir: config.data_dir.clone(),
+        data: data.clone(),
+        idempotency_window: config.ledger.idempotency_window,
     })?;
     let demo_file = if options.demo {
         match create_demo(&cluster, &config.data_dir) {
@@ -302,7 +304,14 @@ fn open_data(config: &Config, shards: u16) -> anyhow::Result<DataSet> {
         durability,
     };
     let new = Founding::random().context("the system's random source failed")?;
-    Ok(DataSet::open(Arc::new(disk), shards, settings, new)?)
+    match DataSet::open(Arc::new(disk), shards, settings, new) {
+        Err(other @ OpenError::OtherShardCount { found, asked, .. }) => bail!(
+            "{other}; start with --shards {found}, or lay the data out anew first: \
+             purser reshard --data-dir {} --shards {asked}",
+            quoted(&config.data_dir.to_string_lossy())
+        ),
+        opened => Ok(opened?),
+    }
 }
 
 fn start_cluster(

@@ -123,7 +123,10 @@ fn a_directory_serves_one_process_and_one_number_of_shards() {
     let ended = again_in_vain(home.path(), &["--shards", "3"]);
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     assert!(
-        ended.stderr.contains("purser reshard --shards 3"),
+        ended.stderr.contains(&format!(
+            "purser reshard --data-dir '{}' --shards 3",
+            home.path().join("data").display()
+        )),
         "{ended:?}"
     );
 }

@@ -29,11 +29,17 @@ pub enum Window {
     /// Folding: after each piece of a checkpoint or its history, and after each step of
     /// giving them their names and letting go of what they replace.
     MidCheckpoint,
+    /// Another layout of the data: before it is committed, after that, and after each step
+    /// of its taking the place of the old one.
+    MidReshard,
 }
+
+/// What sets a failpoint of a process: the name of an environment variable.
+pub const VARIABLE: &str = "PURSER_FAILPOINT";
 
 impl Window {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AfterWrite,
         Self::AfterSync,
         Self::BeforeRename,
@@ -41,6 +47,7 @@ impl Window {
         Self::SegmentRoll,
         Self::MidRecovery,
         Self::MidCheckpoint,
+        Self::MidReshard,
     ];
 
     /// As it is written in the variable.
@@ -54,6 +61,7 @@ impl Window {
             Self::SegmentRoll => "segment_roll",
             Self::MidRecovery => "mid_recovery",
             Self::MidCheckpoint => "mid_checkpoint",
+            Self::MidReshard => "mid_reshard",
         }
     }
 }
@@ -144,6 +152,17 @@ mod armed {
 }
 
 pub use armed::{arm, pass};
+
+/// Sets the failpoint that the environment asks for, if it asks for one.
+///
+/// # Errors
+/// As [`arm`].
+pub fn arm_from_environment() -> Result<(), FailpointError> {
+    match std::env::var_os(VARIABLE) {
+        Some(text) => arm(&text.to_string_lossy()),
+        None => Ok(()),
+    }
+}
 
 #[cfg(test)]
 mod tests {

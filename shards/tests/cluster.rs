@@ -1,6 +1,7 @@
 //! Real shards on real executors: hops, floods, durability and the way they end.
 
 use std::cell::Cell;
+use std::num::NonZeroU64;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use shards::ledger::{Command, Facts, LedgerSettings, Outcome};
 use shards::mesh::MAILBOX_DEPTH;
 use shards::routing::{SlotMap, slot_of};
 use shards::runtime::{
-    CheckpointSettings, Cluster, ClusterSettings, Event, FlushPlace, ShardHandle, StartError,
+    CheckpointSettings, Cluster, ClusterSettings, Event, FlushPlace, ScrubSettings, ShardHandle,
+    StartError,
 };
 use shards::storage::{Keep, MemoryDisk};
 use shards::types::{AccountId, Amount, CountryCode, Currency, ShardId, TransactionId};
@@ -38,7 +40,10 @@ fn settings(flush_place: FlushPlace) -> ClusterSettings {
             log_bytes: 2 * SEGMENT_BYTES_MIN,
             history: Duration::from_secs(3_600),
         },
-        scrubs: None,
+        scrubs: Some(ScrubSettings {
+            bytes_per_second: NonZeroU64::new(8 << 20).unwrap(),
+            interval: Duration::from_secs(1),
+        }),
     }
 }
 
@@ -429,20 +434,24 @@ fn closed_segments_are_folded_until_damage_is_found() {
         paths.retain(|path| path.ends_with(".ckpt"));
         paths.pop().unwrap()
     };
-    let mut path = newest();
-    let whole = loop {
+    // A fold that has read the newest checkpoint already makes a newer one of what was still
+    // whole. Then that one is damaged in its place.
+    let began = std::time::Instant::now();
+    let (path, whole) = loop {
+        let path = newest();
         let whole = disk.contents(&path).unwrap();
         let mut bytes = whole.clone();
         bytes[4_096 + 100] ^= 1;
         disk.set_contents(&path, &bytes);
-        if newest() == path {
-            break whole;
+        while metrics.damaged.get() == 0 && newest() == path {
+            assert!(began.elapsed() < PATIENCE, "damage");
+            std::thread::sleep(Duration::from_millis(10));
         }
-        // A newer one came meanwhile, made from what was still whole.
+        if metrics.damaged.get() == 1 {
+            break (path, whole);
+        }
         disk.set_contents(&path, &whole);
-        path = newest();
     };
-    wait("damage", &|| metrics.damaged.get() == 1);
     assert_eq!(metrics.failed.get(), 1);
     let before = booked.load(Ordering::Relaxed);
     wait("bookings", &|| booked.load(Ordering::Relaxed) > before);

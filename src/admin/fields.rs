@@ -328,7 +328,8 @@ fn parse_rfc3339(text: &str) -> Option<UnixMillis> {
     Some(UnixMillis(at.as_millisecond()))
 }
 
-fn excerpt(text: &str) -> String {
+/// A text from outside, shown to whoever sent it.
+pub(super) fn excerpt(text: &str) -> String {
     let mut shown: String = text.chars().take(EXCERPT_CHARS_MAX).collect();
     if shown.len() < text.len() {
         shown.push('…');

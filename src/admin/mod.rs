@@ -12,6 +12,7 @@
 mod accounts;
 mod answer;
 mod auth;
+mod bookings;
 mod books;
 mod errors;
 mod fields;
@@ -24,6 +25,7 @@ mod prometheus;
 mod routes;
 mod server;
 mod sessions;
+mod transactions;
 mod types;
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use axum::routing::{get, post, put};
 
 use super::errors::AdminError;
 use super::server::App;
-use super::{accounts, auth, books, health, import, metrics, money, sessions};
+use super::{accounts, auth, books, health, import, metrics, money, sessions, transactions};
 
 /// All routes of operator.md section 4 that exist.
 pub(super) fn router(app: App) -> Router {
@@ -37,6 +37,10 @@ pub(super) fn router(app: App) -> Router {
             put(accounts::set_status),
         )
         .route("/accounts/{domain}/{player}/sessions", post(sessions::open))
+        .route(
+            "/accounts/{domain}/{player}/transactions",
+            get(transactions::list),
+        )
         .route(
             "/sessions/{key}",
             get(sessions::read).delete(sessions::log_out),

@@ -11,13 +11,16 @@ use std::time::Duration;
 
 use shards::runtime::{ControlHandle, ShardMetrics};
 use shards::types::UnixMillis;
+use shards::wal::DataSet;
 use tokio::sync::{Semaphore, oneshot};
 
+use super::bookings::Bookings;
 use super::health::Readiness;
 use super::import::IMPORTS_AT_ONCE;
 use super::listener::{CONNECTIONS_MAX, IDLE_TIMEOUT, Listener};
 use super::metrics::{AnswerCounts, MetricsSource};
 use super::routes;
+use super::transactions::LISTS_AT_ONCE;
 use crate::domain::Domains;
 use crate::live::Live;
 use crate::settings::Settings;
@@ -40,6 +43,10 @@ pub struct AdminState {
     /// Where an import is kept until all of it was checked: the data directory. The
     /// file has no name there and is gone with the process.
     pub spool_dir: PathBuf,
+    /// Where the shards' logs are, to read what was booked.
+    pub data: DataSet,
+    /// How far back an account's transactions are listed.
+    pub idempotency_window: Duration,
 }
 
 /// What handlers share.
@@ -50,6 +57,8 @@ pub(super) struct Shared {
     state: AdminState,
     pub(super) started_at: UnixMillis,
     pub(super) imports: Arc<Semaphore>,
+    pub(super) lists: Arc<Semaphore>,
+    pub(super) bookings: Arc<Bookings>,
     pub(super) answers: AnswerCounts,
 }
 
@@ -123,6 +132,8 @@ impl AdminServer {
         };
         let (stop, stopped) = oneshot::channel();
         let app = App(Arc::new(Shared {
+            lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)),
+            bookings: Arc::new(Bookings::new(state.data.clone())),
             state,
             started_at: shards::runtime::now(),
             imports: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),

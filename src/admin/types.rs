@@ -7,7 +7,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
-use shards::ledger::{AccountFacts, AccountStatus, Funds, Limits, SessionFacts};
+use shards::ledger::{
+    AccountFacts, AccountStatus, Cashed, Change, Funds, Limits, Posting, RoundFacts, SessionFacts,
+};
 use shards::types::{Amount, Currency, UnixMillis};
 
 /// `PUT /accounts/{domain}/{player}`.
@@ -144,6 +146,84 @@ impl From<&Funds> for FundsBody {
             cash_funds: funds.balance.cash.to_major(funds.currency),
             bonus_funds: funds.balance.bonus.to_major(funds.currency),
         }
+    }
+}
+
+/// A page of an account's transactions.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct TransactionsBody<'a> {
+    pub(super) transactions: Vec<TransactionBody<'a>>,
+    /// Where the next page goes on.
+    pub(super) before: Option<String>,
+}
+
+/// One booking.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct TransactionBody<'a> {
+    #[serde(rename = "TransactionID")]
+    transaction_id: &'a str,
+    kind: &'static str,
+    amount: String,
+    cash_funds: String,
+    bonus_funds: String,
+    #[serde(rename = "GameRoundID")]
+    game_round_id: Option<&'a str>,
+    #[serde(rename = "GameID")]
+    game_id: Option<&'a str>,
+    #[serde(rename = "OriginalTransactionID")]
+    original_transaction_id: Option<&'a str>,
+    at: String,
+}
+
+impl<'a> TransactionBody<'a> {
+    /// Of an account of that currency; `None` for a posting that is no booking.
+    ///
+    /// `Amount` is what the request stated: what free play and its rollback did not move,
+    /// too.
+    pub(super) fn of(posting: &'a Posting, currency: Currency) -> Option<Self> {
+        let row = |kind, transaction_id, amount: Amount| Self {
+            transaction_id,
+            kind,
+            amount: amount.to_major(currency),
+            cash_funds: posting.balance_after.cash.to_major(currency),
+            bonus_funds: posting.balance_after.bonus.to_major(currency),
+            game_round_id: None,
+            game_id: None,
+            original_transaction_id: None,
+            at: rfc3339(posting.at),
+        };
+        let cashed =
+            |kind, cashed: &'a Cashed| row(kind, cashed.transaction.as_str(), cashed.amount);
+        let of_round = |kind, facts: &'a RoundFacts| Self {
+            game_round_id: Some(facts.round.as_str()),
+            game_id: Some(facts.game.as_str()),
+            ..row(kind, facts.transaction.as_str(), facts.amount)
+        };
+        Some(match &posting.change {
+            Change::Deposited(deposit) => cashed("Deposit", deposit),
+            Change::Withdrawn(withdrawal) => cashed("Withdrawal", withdrawal),
+            Change::BonusGranted(bonus) => cashed("Bonus", bonus),
+            Change::BetPlaced(bet) => of_round("Bet", &bet.facts),
+            Change::WinningsAwarded(award) => of_round("Award", &award.facts),
+            Change::BetRolledBack(booked) => Self {
+                original_transaction_id: Some(booked.rollback.bet.as_str()),
+                ..of_round("Rollback", &booked.rollback.facts)
+            },
+            Change::BetVoided(void) => of_round("Void", &void.facts),
+            Change::Credited(credit) => row("Credit", credit.transaction.as_str(), credit.amount),
+            Change::AccountOpened { .. }
+            | Change::SessionOpened { .. }
+            | Change::SessionLoggedOut { .. }
+            | Change::TokenSpent { .. }
+            | Change::RollbackRepeated(_)
+            | Change::RollbackBeforeBet(_)
+            | Change::RoundEnded(_)
+            | Change::AlertAnswered(_)
+            | Change::LimitsSet { .. }
+            | Change::StatusSet { .. } => return None,
+        })
     }
 }
 

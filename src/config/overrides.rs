@@ -62,7 +62,7 @@ const PREFIX: &str = "PURSER_";
 const ADMIN_TOKEN_VARIABLE: &str = "PURSER_ADMIN_TOKEN";
 
 /// Belongs to builds that crash on purpose (reliability.md), not to the configuration.
-const FAILPOINT_VARIABLE: &str = "PURSER_FAILPOINT";
+const FAILPOINT_VARIABLE: &str = shards::failpoint::VARIABLE;
 
 /// One key, set from outside the file.
 pub(super) struct Override {

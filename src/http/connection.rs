@@ -154,13 +154,12 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
 
     /// Waits for the head of the next request.
     async fn read_head(&mut self) -> Result<Head, Next> {
-        let limits = self.shared.limits();
         let mut parser = HeadParser::default();
         // A new connection that says nothing gets as long as one that says half a head.
         let idle_timeout = if self.is_fresh {
-            limits.header_timeout
+            self.shared.limits().header_timeout
         } else {
-            limits.idle_timeout
+            self.shared.limits().idle_timeout
         };
         let mut deadline = self.shared.deadline(idle_timeout);
         let mut has_begun = false;
@@ -170,6 +169,7 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
                 if !has_begun && let Some(head) = self.remembered.find(bytes) {
                     return Ok(head);
                 }
+                let limits = self.shared.limits();
                 match parser.parse(bytes, &limits) {
                     Parsed::Head(head) => {
                         self.remembered.keep(bytes, &head);

@@ -61,6 +61,7 @@ impl HttpShared {
 
     /// The limits as they are now.
     #[must_use]
+    #[inline]
     pub fn limits(&self) -> Limits {
         self.limits.get()
     }

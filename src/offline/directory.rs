@@ -18,6 +18,8 @@ use shards::wal::{
     self, FileKind, Inventory, Manifest, Progress, Reading, Rebuild, Scan, SealedHeader, Visitor,
 };
 
+use super::switch::{self, Settled};
+
 /// A data set, open to be read.
 pub(super) struct DataDirectory {
     pub(super) disk: DirectDisk,
@@ -51,25 +53,10 @@ impl From<anyhow::Error> for Stop {
 impl DataDirectory {
     /// Opens a data directory, and says on stderr who uses it.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
-        match fs::metadata(path) {
-            Ok(found) if found.is_dir() => {}
-            Ok(_) => bail!("{} is no directory", path.display()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
-                "there is no directory {}; --data-dir is what data_dir in the configuration says",
-                path.display()
-            ),
-            Err(error) => {
-                return Err(error).with_context(|| format!("read {}", path.display()));
-            }
-        }
+        check_is_directory(path)?;
         let (lock, user) = take_or_respect_lock(path)?;
-        let disk = DirectDisk::read_only(path);
-        let Some(manifest) = wal::find_manifest(&disk)? else {
-            bail!(
-                "{} is no data directory: there is no manifest in it, and no log",
-                path.display()
-            );
-        };
+        switch::check_is_settled(path, user.is_some())?;
+        let (disk, manifest) = open_manifest(path)?;
         if let Some(user) = &user {
             eprintln!(
                 "purser: {} is in use by {user}; reading what it has written so far",
@@ -82,6 +69,30 @@ impl DataDirectory {
             user,
             _lock: lock,
         })
+    }
+
+    /// Opens a data directory that nobody else uses, to change it, and finishes what was
+    /// begun there.
+    pub(super) fn open_alone(path: &Path) -> anyhow::Result<(Self, Settled)> {
+        check_is_directory(path)?;
+        // A lock is made only where there is something to lock.
+        let lock = match DirectoryLock::acquire_existing(path)? {
+            Some(lock) => lock,
+            None => {
+                open_manifest(path)?;
+                DirectoryLock::acquire(path)?
+            }
+        };
+        let settled = switch::settle(path)
+            .with_context(|| format!("finish the layout of {}", path.display()))?;
+        let (disk, manifest) = open_manifest(path)?;
+        let opened = Self {
+            disk,
+            manifest,
+            user: None,
+            _lock: Some(lock),
+        };
+        Ok((opened, settled))
     }
 
     pub(super) fn shards(&self) -> impl Iterator<Item = ShardId> + use<> {
@@ -151,6 +162,29 @@ impl DataDirectory {
             }
         }
     }
+}
+
+fn check_is_directory(path: &Path) -> anyhow::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => bail!("{} is no directory", path.display()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(
+            "there is no directory {}; --data-dir is what data_dir in the configuration says",
+            path.display()
+        ),
+        Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
+    }
+}
+
+fn open_manifest(path: &Path) -> anyhow::Result<(DirectDisk, Manifest)> {
+    let disk = DirectDisk::read_only(path);
+    let Some(manifest) = wal::find_manifest(&disk)? else {
+        bail!(
+            "{} is no data directory: there is no manifest in it, and no log",
+            path.display()
+        );
+    };
+    Ok((disk, manifest))
 }
 
 const KINDS: [FileKind; 3] = [FileKind::Segment, FileKind::Checkpoint, FileKind::History];

@@ -18,7 +18,7 @@ use shards::ledger::{Book, Entry, HouseAccount, Posting};
 use shards::routing::slot_of;
 use shards::types::{AccountId, Currency, Lsn, ShardId};
 use shards::wal::{
-    self, Derived, Ending, FrameKind, Progress, Rebuild, Scan, SealedHeader, Visitor,
+    self, Derived, Ending, FrameKind, LogPosition, Progress, Rebuild, Scan, SealedHeader, Visitor,
 };
 
 use super::directory::{DataDirectory, Reader, Stop, rebuild};
@@ -80,6 +80,9 @@ pub(super) struct ShardReport {
     frames: u64,
     end: &'static str,
     torn_tail: Option<TornTailReport>,
+    /// Where the log goes on.
+    #[serde(skip)]
+    pub(super) position: LogPosition,
 }
 
 /// A checkpoint that is whole.
@@ -115,7 +118,7 @@ struct TornTailReport {
 }
 
 /// The trial balance of one domain in one currency.
-#[derive(Serialize)]
+#[derive(PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct DomainReport {
     domain: String,
@@ -129,10 +132,14 @@ struct DomainReport {
 /// Reads and checks everything. All shards are read, also when one is refused, and every
 /// refusal but the last is said here.
 pub(super) fn check(path: &Path) -> anyhow::Result<Report> {
-    let directory = DataDirectory::open(path)?;
+    check_directory(&DataDirectory::open(path)?)
+}
+
+/// As [`check`], of a directory that is open.
+pub(super) fn check_directory(directory: &DataDirectory) -> anyhow::Result<Report> {
     let bytes = directory.log_bytes(directory.shards());
     let checked = shown("verify", bytes, Stdout::Quiet, |progress| {
-        check_shards(&directory, progress)
+        check_shards(directory, progress)
     });
     let mut shards = Vec::new();
     let mut books = Vec::new();
@@ -155,7 +162,7 @@ pub(super) fn check(path: &Path) -> anyhow::Result<Report> {
     }
     Ok(Report {
         data_set: directory.manifest.data_set.to_string(),
-        in_use_by: directory.user,
+        in_use_by: directory.user.clone(),
         shards,
         domains: trial_balance(&books),
     })
@@ -259,6 +266,10 @@ impl Reader for Checker<'_> {
 }
 
 impl ShardReport {
+    pub(super) fn id(&self) -> ShardId {
+        ShardId(self.shard)
+    }
+
     fn new(
         shard: ShardId,
         accounts: usize,
@@ -288,6 +299,7 @@ impl ShardReport {
             frames: scan.frames,
             end,
             torn_tail,
+            position: scan.position,
         }
     }
 
@@ -412,6 +424,16 @@ impl Report {
             writeln!(out, "\neverything holds")?;
         }
         Ok(())
+    }
+
+    /// What another data set that is to be the same has otherwise, in words.
+    pub(super) fn difference(&self, other: &Self) -> Option<String> {
+        let accounts = |of: &Self| of.shards.iter().map(|shard| shard.accounts).sum::<usize>();
+        let postings = |of: &Self| of.shards.iter().map(|shard| shard.postings).sum::<u64>();
+        if accounts(self) != accounts(other) || postings(self) != postings(other) {
+            return Some("another number of accounts or postings".to_owned());
+        }
+        (self.domains != other.domains).then(|| "another trial balance".to_owned())
     }
 
     /// The last check: no domain has made or lost money.

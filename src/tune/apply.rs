@@ -16,6 +16,7 @@ use anyhow::{Context, bail};
 use super::container::sign_of_container;
 use super::finding::Change;
 use crate::host::Host;
+use crate::shell::quoted;
 
 /// What became of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,11 +170,6 @@ fn write_restore_script(host: &Host, changes: &[Change], dir: &Path) -> io::Resu
     file.sync_all()?;
     File::open(dir)?.sync_all()?;
     Ok(path)
-}
-
-/// One word of a shell, whatever is in it.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

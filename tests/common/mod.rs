@@ -18,7 +18,7 @@ pub use admin::Admin;
 pub use certificates::{Authority, Issued};
 pub use http::{Answer, Client, Request, assert_transport_error};
 pub use play::{Call, Play};
-pub use server::{ADMIN_TOKEN, Ended, Server, Setup, address, run};
+pub use server::{ADMIN_TOKEN, Ended, Server, Setup, address, run, run_until};
 pub use tls::{Identity, TlsClient, certificate_shown, program};
 pub use wallet::{
     ALERT, AWARD_WINNINGS, BALANCE, CREATE_TOKEN, CREDIT, END, Members, PLACE_BET, REDEEM_TOKEN,

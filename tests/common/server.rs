@@ -217,7 +217,7 @@ impl Server {
 
     /// Runs the binary with these arguments and waits for its addresses.
     pub fn spawn(arguments: &[&str], home: TempDir) -> Self {
-        let mut child = spawn(arguments, home.path());
+        let mut child = spawn(arguments, home.path(), "");
         let stdout = capture(child.stdout.take().unwrap());
         let stderr = capture(child.stderr.take().unwrap());
         let start = Instant::now();
@@ -353,7 +353,12 @@ impl Drop for Server {
 
 /// Runs the binary until it ends by itself.
 pub fn run(arguments: &[&str], directory: &Path) -> Ended {
-    let mut child = spawn(arguments, directory);
+    run_until(arguments, directory, "")
+}
+
+/// As [`run`], with a failpoint unless that is empty.
+pub fn run_until(arguments: &[&str], directory: &Path, failpoint: &str) -> Ended {
+    let mut child = spawn(arguments, directory, failpoint);
     let stdout = capture(child.stdout.take().unwrap());
     let stderr = capture(child.stderr.take().unwrap());
     let start = Instant::now();
@@ -381,8 +386,13 @@ pub fn run(arguments: &[&str], directory: &Path) -> Ended {
     }
 }
 
-fn spawn(arguments: &[&str], directory: &Path) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_purser"))
+fn spawn(arguments: &[&str], directory: &Path, failpoint: &str) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_purser"));
+    command.env_remove("PURSER_FAILPOINT");
+    if !failpoint.is_empty() {
+        command.env("PURSER_FAILPOINT", failpoint);
+    }
+    command
         .args(arguments)
         .current_dir(directory)
         .env_remove("PURSER_ADMIN_TOKEN")

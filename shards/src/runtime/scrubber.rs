@@ -53,7 +53,7 @@ pub(super) struct Scrubber {
 
 impl Scrubber {
     /// Starts the thread, which begins its first round at once and ends soon after the
-    /// cluster drains. The logs must have been recovered. The [`Thread`] is woken by
+    /// cluster begins to. The logs must have been recovered. The [`Thread`] is woken by
     /// `unpark`.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl Scrubber {
         if let Err(error) = be_least_important() {
             tracing::warn!(%error, "scrubs run at the priority of everything else");
         }
-        while !self.shared.is_draining() {
+        while !self.shared.is_ending() {
             let began = Instant::now();
             let (settings, shared) = (self.settings, self.shared.clone());
             let mut pace = |bytes| rest(&shared, settings.rest_after(bytes));
@@ -100,7 +100,7 @@ impl Scrubber {
         }
     }
 
-    /// Waits until the next round is due, or until the cluster drains.
+    /// Waits until the next round is due, or until the cluster ends.
     fn await_next(&mut self, began: Instant) {
         loop {
             let left = self.settings.interval.saturating_sub(began.elapsed());
@@ -117,11 +117,11 @@ impl Scrubber {
     }
 }
 
-/// Sleeps; cut short, with a break, when the cluster drains.
+/// Sleeps; cut short, with a break, when the cluster ends.
 fn rest(shared: &Shared, how_long: Duration) -> ControlFlow<()> {
     let began = Instant::now();
     loop {
-        if shared.is_draining() {
+        if shared.is_ending() {
             return ControlFlow::Break(());
         }
         let left = how_long.saturating_sub(began.elapsed());

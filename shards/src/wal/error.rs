@@ -41,10 +41,7 @@ pub enum OpenError {
     #[error(transparent)]
     Refused(Box<Refusal>),
     /// The data is whole and belongs to another number of shards (exit status 1).
-    #[error(
-        "the data in {directory} is laid out for {found} shards and {asked} were asked for; \
-         start with --shards {found}, or stop the server and run `purser reshard --shards {asked}`"
-    )]
+    #[error("the data in {directory} is laid out for {found} shards and {asked} were asked for")]
     OtherShardCount {
         /// The data directory.
         directory: String,

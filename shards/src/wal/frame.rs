@@ -43,7 +43,7 @@ pub const RECORD_VERSION: u8 = 1;
 const CHECKSUM: std::ops::Range<usize> = 40..48;
 
 /// What kind of file a frame stands in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum FileKind {
     /// A segment of the log.

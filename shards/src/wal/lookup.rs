@@ -1,21 +1,26 @@
 //! Single postings by their position, of a log that is being written.
 //!
 //! The bookings of an account are a chain through the log, from the last one back. Who
-//! follows it reads one posting here and there, in segments and in history files. Where
-//! frames begin is found once per file and kept for the files that were asked for last.
+//! follows it reads one posting here and there, in segments and in history files. Kept in
+//! memory is where files begin, where frames begin in the files that were asked for last,
+//! and the frame that was read last: neighbours in the chain often share it.
+//!
+//! A position that is durable is in the first file that begins at it or before it. So a
+//! posting that is not there is damage, unless all files begin behind it: then it was let
+//! go of.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
 use super::batch::split_record;
 use super::codec::decode;
 use super::error::{OpenError, READ_ERROR, RESTORE, Refusal};
-use super::frame::{Chain, FRAME_HEADER_BYTES, FileKind, FrameHeader, Place};
+use super::frame::{Chain, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FileKind, FrameHeader, Place};
 use super::history;
 use super::inventory::Inventory;
 use super::manifest::Manifest;
 use super::sealed::Sealed;
-use super::segment::{FIRST_FRAME_OFFSET, Segment};
+use super::segment::{FIRST_FRAME_OFFSET, Segment, shard_directory};
 use super::window::{Read, Window};
 use crate::ledger::Posting;
 use crate::storage::{Storage, StorageFile};
@@ -25,7 +30,7 @@ use crate::types::{Lsn, ShardId};
 /// bytes each here: so this is 8 MiB for a shard.
 const FILES_MAX: usize = 32;
 
-/// How often a search begins anew because files were let go of meanwhile: that happens
+/// How often a search begins anew because history was let go of meanwhile: that happens
 /// once per checkpoint.
 const TRIES_MAX: usize = 3;
 
@@ -33,8 +38,12 @@ const TRIES_MAX: usize = 3;
 pub struct PostingReader {
     manifest: Manifest,
     shard: ShardId,
+    /// Where files begin: a few bytes for each file that there is.
+    firsts: BTreeMap<(FileKind, u32), Lsn>,
     /// The one that was asked for last comes last.
     files: VecDeque<KnownFile>,
+    /// The frame that was read last. What stands at a position never changes.
+    last: Option<LastFrame>,
 }
 
 /// A file and where its frames begin.
@@ -48,11 +57,24 @@ struct KnownFile {
     next_lsn: Lsn,
 }
 
+/// Where a frame stands in its file, and where the next one with postings does.
+struct Span {
+    start: u64,
+    end: u64,
+}
+
+struct LastFrame {
+    header: FrameHeader,
+    bytes: Vec<u8>,
+}
+
 /// An open file.
 struct Opened {
     file: Box<dyn StorageFile>,
     bytes: u64,
     place: Place,
+    /// Where it says that it begins; a segment's first frame has that.
+    first_lsn: Option<Lsn>,
 }
 
 impl PostingReader {
@@ -62,71 +84,135 @@ impl PostingReader {
         Self {
             manifest,
             shard,
+            firsts: BTreeMap::new(),
             files: VecDeque::new(),
+            last: None,
         }
     }
 
     /// The posting at a position that is durable; `None` when it is not kept any more.
     ///
     /// # Errors
-    /// [`OpenError::Refused`] for damage.
+    /// [`OpenError::Refused`] for damage, which is all that can hide a durable posting;
+    /// [`OpenError::Io`] when files were let go of all the time while it looked.
     pub fn posting(
         &mut self,
         storage: &dyn Storage,
         lsn: Lsn,
     ) -> Result<Option<Posting>, OpenError> {
+        if let Some(last) = self.last.as_ref().filter(|last| last.has(lsn)) {
+            let posting = posting_of(&last.header, &last.bytes, lsn);
+            return posting.map(Some).map_err(|found| {
+                let directory = storage.display(&shard_directory(self.shard));
+                missing(directory, 0, lsn, found).into()
+            });
+        }
         for _ in 0..TRIES_MAX {
             let inventory = Inventory::of(storage, self.shard)?;
-            let found = self.search(storage, &inventory, lsn);
+            let files = files_in_order(&inventory);
+            let found = self.search(storage, &inventory, &files, lsn);
             let now = Inventory::of(storage, self.shard)?;
-            if !now.has_lost_of(&inventory) {
+            // Segments that are in a checkpoint go one by one, and none of them was read.
+            if files.iter().all(|(kind, number)| now.has(*kind, *number)) {
                 return found;
             }
             // What was let go of while it was read may have shown anything.
             self.files.retain(|known| now.has(known.kind, known.number));
+            self.firsts
+                .retain(|(kind, number), _| now.has(*kind, *number));
+            self.last = None;
         }
-        Ok(None)
+        Err(OpenError::Io {
+            action: "read",
+            file: storage.display(&shard_directory(self.shard)),
+            source: io::Error::other("files were let go of each time while they were read"),
+        })
     }
 
     fn search(
         &mut self,
         storage: &dyn Storage,
         inventory: &Inventory,
+        files: &[(FileKind, u32)],
         lsn: Lsn,
     ) -> Result<Option<Posting>, OpenError> {
-        let newest = inventory.newest_checkpoint().unwrap_or(0);
-        // Newest first: what is asked for happened lately, as a rule.
-        let segments = inventory.segments.iter().rev();
-        let segments = segments
-            .filter(|number| **number > newest)
-            .map(|number| (FileKind::Segment, *number));
-        let histories = inventory.valid_histories().iter().rev();
-        let histories = histories.map(|number| (FileKind::History, *number));
-        for (kind, number) in segments.chain(histories) {
-            let known = self.know(storage, kind, number, lsn)?;
-            let at = known.frames.partition_point(|(first, _)| *first <= lsn);
-            if at == 0 {
-                // It begins later, or has no posting yet.
-                continue;
-            }
-            if known.next_lsn <= lsn {
+        if self.firsts.len() > files.len() {
+            self.firsts
+                .retain(|(kind, number), _| inventory.has(*kind, *number));
+        }
+        let Some((kind, number)) = self.last_from(storage, files, lsn)? else {
+            if inventory.newest_checkpoint().is_some() {
                 return Ok(None);
             }
-            let offset = known.frames[at - 1].1;
-            let opened = self.open(storage, kind, number)?;
-            return self.read(storage, &opened, offset, lsn).map(Some);
-        }
-        Ok(None)
+            // Nothing was ever let go of.
+            let directory = storage.display(&shard_directory(self.shard));
+            let found = "no file that begins at it or before it".to_owned();
+            return Err(missing(directory, 0, lsn, found).into());
+        };
+        let span = self.span(storage, kind, number, lsn)?;
+        let opened = self.open(storage, kind, number)?;
+        self.read(storage, &opened, &span, lsn).map(Some)
     }
 
-    /// The frames of a file, as far as they reach to `lsn`.
-    fn know(
+    /// The last file that begins at a position or before it.
+    fn last_from(
+        &mut self,
+        storage: &dyn Storage,
+        files: &[(FileKind, u32)],
+        lsn: Lsn,
+    ) -> Result<Option<(FileKind, u32)>, OpenError> {
+        let (mut begin_before, mut end) = (0, files.len());
+        while begin_before < end {
+            let middle = usize::midpoint(begin_before, end);
+            let (kind, number) = files[middle];
+            match self.first_lsn(storage, kind, number)? {
+                Some(first) if first <= lsn => begin_before = middle + 1,
+                _ => end = middle,
+            }
+        }
+        Ok(begin_before.checked_sub(1).map(|at| files[at]))
+    }
+
+    /// The position where a file begins; `None` for a segment that has no frame yet.
+    fn first_lsn(
+        &mut self,
+        storage: &dyn Storage,
+        kind: FileKind,
+        number: u32,
+    ) -> Result<Option<Lsn>, OpenError> {
+        if let Some(first) = self.firsts.get(&(kind, number)) {
+            return Ok(Some(*first));
+        }
+        let opened = self.open(storage, kind, number)?;
+        let first = match opened.first_lsn {
+            Some(first) => Some(first),
+            None => {
+                let end = FIRST_FRAME_OFFSET + FRAME_BYTES_MAX as u64;
+                let mut window = Window::new(opened.file.as_ref(), opened.bytes.min(end));
+                let place = opened.place.at(FIRST_FRAME_OFFSET);
+                match window.frame(&place) {
+                    Ok(Read::Frame(header, ..)) => Some(header.first_lsn),
+                    Ok(Read::Other(..)) => None,
+                    Err(error) => {
+                        return Err(self.unreadable(storage, kind, number, place.offset, &error));
+                    }
+                }
+            }
+        };
+        if let Some(first) = first {
+            self.firsts.insert((kind, number), first);
+        }
+        Ok(first)
+    }
+
+    /// Where the frame with a position stands in the file that must have it.
+    fn span(
         &mut self,
         storage: &dyn Storage,
         kind: FileKind,
         number: u32,
         lsn: Lsn,
-    ) -> Result<&KnownFile, OpenError> {
+    ) -> Result<Span, OpenError> {
         let is_it = |known: &KnownFile| (known.kind, known.number) == (kind, number);
         let mut known = match self.files.iter().position(is_it) {
             Some(at) => self.files.remove(at),
@@ -139,26 +225,39 @@ impl PostingReader {
             end: FIRST_FRAME_OFFSET,
             next_lsn: Lsn::NONE,
         });
-        // A file that begins behind `lsn` needs no more than its first frame.
-        let begins_behind = known.frames.first().is_some_and(|(first, _)| *first > lsn);
-        if known.next_lsn <= lsn && !begins_behind {
+        if known.next_lsn <= lsn {
             let opened = self.open(storage, kind, number)?;
-            known.follow(&opened, lsn).map_err(|error| Refusal {
-                file: storage.display(&kind.path(self.shard, number)),
-                offset: known.end,
-                expected: "a readable block".to_owned(),
-                found: error.to_string(),
-                advice: READ_ERROR.to_owned(),
-            })?;
+            known
+                .follow(&opened, lsn)
+                .map_err(|error| self.unreadable(storage, kind, number, known.end, &error))?;
         }
+        let span = known.span(lsn).ok_or_else(|| {
+            let file = storage.display(&kind.path(self.shard, number));
+            missing(file, known.end, lsn, "no frame".to_owned())
+        });
         if self.files.len() == FILES_MAX {
             self.files.pop_front();
         }
         self.files.push_back(known);
-        let Some(known) = self.files.back() else {
-            unreachable!("just put there")
+        Ok(span?)
+    }
+
+    fn unreadable(
+        &self,
+        storage: &dyn Storage,
+        kind: FileKind,
+        number: u32,
+        offset: u64,
+        error: &io::Error,
+    ) -> OpenError {
+        let refusal = Refusal {
+            file: storage.display(&kind.path(self.shard, number)),
+            offset,
+            expected: "a readable block".to_owned(),
+            found: error.to_string(),
+            advice: READ_ERROR.to_owned(),
         };
-        Ok(known)
+        refusal.into()
     }
 
     fn open(
@@ -175,6 +274,7 @@ impl PostingReader {
                     bytes: segment.header.bytes,
                     place: segment.header.place(0),
                     file: segment.file,
+                    first_lsn: None,
                 })
             }
             FileKind::Checkpoint | FileKind::History => {
@@ -182,39 +282,78 @@ impl PostingReader {
                 let sealed = Sealed::open(storage, id)?;
                 Ok(Opened {
                     bytes: sealed.header.bytes,
-                    place: id.place(0),
+                    place: sealed.header.id().place(0),
                     file: sealed.file,
+                    first_lsn: Some(sealed.header.first_lsn),
                 })
             }
         }
     }
 
     fn read(
-        &self,
+        &mut self,
         storage: &dyn Storage,
         opened: &Opened,
-        offset: u64,
+        span: &Span,
         lsn: Lsn,
     ) -> Result<Posting, OpenError> {
-        let place = opened.place.at(offset);
-        let refuse = |found: String| Refusal {
-            file: storage.display(&place.file.path(self.shard, place.segment)),
-            offset,
-            expected: format!("the frame with LSN {lsn}"),
-            found,
-            advice: RESTORE.to_owned(),
-        };
-        let mut window = Window::new(opened.file.as_ref(), opened.bytes);
+        let place = opened.place.at(span.start);
+        let file = storage.display(&place.file.path(self.shard, place.segment));
+        let refuse = |found: String| missing(file, span.start, lsn, found);
+        // Not a byte behind the frame: single postings are read from all over the disk.
+        let mut window = Window::new(opened.file.as_ref(), span.end);
         let (header, bytes) = match window.frame(&place) {
-            Ok(Read::Frame(header, _, bytes)) => (header, bytes),
+            Ok(Read::Frame(header, _, bytes)) => (header, bytes.to_vec()),
             Ok(Read::Other(_, found)) => return Err(refuse(found).into()),
             Err(error) => return Err(refuse(error.to_string()).into()),
         };
-        posting_of(&header, bytes, lsn).map_err(|found| refuse(found).into())
+        let posting = posting_of(&header, &bytes, lsn).map_err(refuse)?;
+        self.last = Some(LastFrame { header, bytes });
+        Ok(posting)
+    }
+}
+
+/// The files that have postings, in the order of these: history, then the segments that are
+/// in no checkpoint.
+fn files_in_order(inventory: &Inventory) -> Vec<(FileKind, u32)> {
+    let newest = inventory.newest_checkpoint().unwrap_or(0);
+    let histories = inventory.valid_histories().iter();
+    let segments = inventory.segments.iter().filter(|number| **number > newest);
+    histories
+        .map(|number| (FileKind::History, *number))
+        .chain(segments.map(|number| (FileKind::Segment, *number)))
+        .collect()
+}
+
+impl LastFrame {
+    fn has(&self, lsn: Lsn) -> bool {
+        let first = self.header.first_lsn;
+        (first.0..first.0 + u64::from(self.header.postings)).contains(&lsn.0)
+    }
+}
+
+fn missing(file: String, offset: u64, lsn: Lsn, found: String) -> Refusal {
+    Refusal {
+        file,
+        offset,
+        expected: format!("the frame with LSN {lsn}"),
+        found,
+        advice: RESTORE.to_owned(),
     }
 }
 
 impl KnownFile {
+    /// Where the frame with a position stands, if it is known.
+    fn span(&self, lsn: Lsn) -> Option<Span> {
+        if self.next_lsn <= lsn {
+            return None;
+        }
+        let at = self.frames.partition_point(|(first, _)| *first <= lsn);
+        let start = self.frames[..at].last()?.1;
+        let end = self.frames.get(at).map_or(self.end, |(_, next)| *next);
+        Some(Span { start, end })
+    }
+
     /// Finds frames until one reaches behind `lsn`, or until the last one.
     fn follow(&mut self, opened: &Opened, lsn: Lsn) -> io::Result<()> {
         let mut window = Window::new(opened.file.as_ref(), opened.bytes);

@@ -30,6 +30,7 @@ mod scrub;
 mod sealed;
 mod sealed_writer;
 mod segment;
+mod tally;
 mod verdict;
 mod window;
 
@@ -52,7 +53,7 @@ pub use lookup::PostingReader;
 pub use manifest::{Founding, Manifest, find_manifest, open_data_set, read_manifest};
 pub use rebuild::Rebuild;
 pub use recovery::{Recovered, recover};
-pub use reshard::{Layout, reshard};
+pub use reshard::{Layout, Resharded, reshard};
 pub use scan::{Ending, Progress, Reading, Scan, TornTail, Visitor, scan};
 pub use scrub::{Scrubbed, scrub};
 pub use sealed::{LogAge, SealedHeader};
@@ -60,6 +61,7 @@ pub use segment::{
     FIRST_FRAME_OFFSET, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Segment, SegmentOrder,
     is_segment_size, release_segment, segment_path, shard_directory,
 };
+pub use tally::{Tally, tally};
 pub use verdict::{Behind, Reason, Stop, Verdict, judge};
 
 #[cfg(test)]

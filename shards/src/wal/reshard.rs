@@ -28,6 +28,7 @@ use super::scan::{Progress, Reading, Visitor, scan};
 use super::sealed::{LogAge, SealedHeader};
 use super::sealed_writer::SealedWriter;
 use super::segment::{SegmentOrder, shard_directory};
+use super::tally::{Counting, Tally};
 use crate::ledger::{Entry, Ledger, LedgerSettings, Posting, Restoring, Share, entries_of_share};
 use crate::routing::{SlotMap, slot_of};
 use crate::storage::Storage;
@@ -51,7 +52,17 @@ pub struct Layout {
     pub segment_bytes: u64,
 }
 
+/// A data set that was laid out anew.
+#[derive(Clone, Debug)]
+pub struct Resharded {
+    /// Of the new one.
+    pub manifest: Manifest,
+    /// What the old one holds. [`super::tally`] counts the new one once it is on the disk.
+    pub tally: Tally,
+}
+
 /// Writes the data set of `from`, which nobody uses, into the empty directory `to`.
+/// `progress` goes up by what is read, twice, and by what is written.
 ///
 /// # Errors
 /// [`OpenError::Refused`] when any of the data is damaged; [`OpenError::Io`] when the new
@@ -65,14 +76,15 @@ pub fn reshard(
     to: &dyn Storage,
     layout: Layout,
     progress: &Progress,
-) -> Result<Manifest, OpenError> {
+) -> Result<Resharded, OpenError> {
     let new = Manifest {
         data_set: layout.data_set,
         digest_secret: manifest.digest_secret,
         slot_map: SlotMap::even(layout.shards),
     };
     let shards = |of: &Manifest| (0..of.slot_map.shards()).map(ShardId);
-    let first_lsn = first_lsn_behind(from, manifest)?;
+    let first_lsn = first_lsn_behind(from, manifest, progress)?;
+    let mut counting = Counting::default();
     let mut moves = Vec::new();
     for shard in shards(&new) {
         moves.push(Moved::begin(to, &new, shard, first_lsn)?);
@@ -83,6 +95,7 @@ pub fn reshard(
             rebuild: Rebuild::new(settings(from, manifest, shard, progress)?),
             slot_map: new.slot_map,
             moves: &mut moves,
+            counting: &mut counting,
             failed: None,
         };
         let whole = Reading {
@@ -94,31 +107,43 @@ pub fn reshard(
             return Err(failed);
         }
         read?;
-        ledgers.push(reading.rebuild.into_ledger());
+        let ledger = reading.rebuild.into_ledger();
+        let Ok(()) = ledger.entries::<std::convert::Infallible>(&mut |entry| {
+            counting.entry(entry);
+            Ok(())
+        });
+        counting.end_shard();
+        ledgers.push(ledger);
     }
     for moved in moves {
-        moved.finish(to, &new, &ledgers, layout.segment_bytes)?;
+        moved.finish(to, &new, &ledgers, layout.segment_bytes, progress)?;
     }
     write_manifest(to, &new).map_err(|source| io_error(to, "manifest", source))?;
-    Ok(new)
+    Ok(Resharded {
+        manifest: new,
+        tally: counting.finish(),
+    })
 }
 
 /// A position behind all of the old logs: who has read up to some position before reads
 /// nothing twice afterwards.
-fn first_lsn_behind(storage: &dyn Storage, manifest: &Manifest) -> Result<Lsn, OpenError> {
+fn first_lsn_behind(
+    storage: &dyn Storage,
+    manifest: &Manifest,
+    progress: &Progress,
+) -> Result<Lsn, OpenError> {
     let mut behind = Lsn::NONE.next();
     let to_the_end = Reading {
         is_live: false,
         with_history: false,
     };
     for shard in (0..manifest.slot_map.shards()).map(ShardId) {
-        let progress = Progress::default();
         let end = scan(
             storage,
             manifest,
             shard,
             to_the_end,
-            &progress,
+            progress,
             &mut ToTheEnd,
         )?;
         behind = behind.max(end.position.next_lsn);
@@ -225,6 +250,7 @@ impl<'a> Moved<'a> {
         new: &Manifest,
         ledgers: &[Ledger],
         segment_bytes: u64,
+        progress: &Progress,
     ) -> Result<(), OpenError> {
         let shard = self.shard;
         let history = SealedHeader {
@@ -250,7 +276,10 @@ impl<'a> Moved<'a> {
             last_bookings: &self.last_bookings,
         };
         let ledger = share_of(ledgers, &share, new, to)?;
-        let at_once = &mut |_| ControlFlow::Continue(());
+        let at_once = &mut |bytes| {
+            progress.add_bytes(bytes);
+            ControlFlow::Continue(())
+        };
         let past = self.past.finish(history, at_once).map_err(of_fold)?;
         let header = SealedHeader {
             kind: FileKind::Checkpoint,
@@ -306,11 +335,13 @@ struct Moving<'m, 'a> {
     rebuild: Rebuild,
     slot_map: SlotMap,
     moves: &'m mut [Moved<'a>],
+    counting: &'m mut Counting,
     failed: Option<OpenError>,
 }
 
 impl Moving<'_, '_> {
     fn take_over(&mut self, posting: Posting) -> Result<(), String> {
+        self.counting.posting(posting.clone());
         let owner = self.slot_map.owner(slot_of(&posting.account));
         self.moves[owner.index()].push(posting).map_err(|source| {
             let words = source.to_string();

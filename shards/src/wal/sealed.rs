@@ -92,7 +92,7 @@ impl SealedHeader {
         }
     }
 
-    fn id(&self) -> SealedId {
+    pub(super) fn id(&self) -> SealedId {
         SealedId {
             kind: self.kind,
             data_set: self.data_set,

@@ -8,8 +8,8 @@ use shards::sim::{Dealer, Random, Taste};
 use shards::storage::{MemoryDisk, Storage};
 use shards::types::{Lsn, Slot, UnixMillis};
 use shards::wal::{
-    DataSet, DataSetId, Founding, Inventory, Layout, Manifest, Progress, SEGMENT_BYTES_MIN, derive,
-    reshard,
+    DataSet, DataSetId, Founding, Inventory, Layout, Manifest, Progress, Resharded,
+    SEGMENT_BYTES_MIN, derive, reshard, tally,
 };
 
 use crate::used::{LEDGER, LOG, Node, SECRET, Used, kept, recovered, used};
@@ -74,14 +74,19 @@ fn check(seed: u64, from: u16, to: u16, folds: bool) {
         shards: to,
         segment_bytes: SEGMENT_BYTES_MIN,
     };
-    let manifest = reshard(
-        &before.disk,
-        &before.manifest,
-        &disk,
-        layout,
-        &Progress::default(),
-    )
-    .unwrap();
+    let progress = Progress::default();
+    let Resharded {
+        manifest,
+        tally: held,
+    } = reshard(&before.disk, &before.manifest, &disk, layout, &progress).unwrap();
+    let holds = tally(&disk, &manifest, &progress).unwrap();
+    assert_eq!(held.difference(&holds), None, "{case}");
+    assert_eq!(held.postings(), before.postings as u64, "{case}");
+    assert_eq!(
+        held.transactions(),
+        ids(&before.nodes).len() as u64,
+        "{case}"
+    );
     let mut after = Used {
         nodes: recovered(&disk, &manifest),
         disk,
@@ -193,7 +198,9 @@ fn a_data_set_that_holds_nothing_can_be_laid_out_anew() {
         shards: 3,
         segment_bytes: SEGMENT_BYTES_MIN,
     };
-    let manifest = reshard(&disk, data.manifest(), &new, layout, &Progress::default()).unwrap();
+    let progress = Progress::default();
+    let Resharded { manifest, .. } =
+        reshard(&disk, data.manifest(), &new, layout, &progress).unwrap();
     assert_eq!(recovered(&new, &manifest).len(), 3);
     assert_eq!(manifest.digest_secret, SECRET);
     assert!(
@@ -207,4 +214,26 @@ fn a_data_set_that_holds_nothing_can_be_laid_out_anew() {
             .into_iter()
             .all(|slot| manifest.slot_map.owner(slot).0 < 3)
     );
+}
+
+/// A data set with one deposit, and one with another: each part of a tally tells them apart.
+#[test]
+fn a_tally_tells_data_sets_apart_that_hold_something_else() {
+    let tally_of = |seed| {
+        let before = used(seed, 2, true);
+        let disk = MemoryDisk::default();
+        let layout = Layout {
+            data_set: DataSetId(8),
+            shards: 1,
+            segment_bytes: SEGMENT_BYTES_MIN,
+        };
+        let progress = Progress::default();
+        reshard(&before.disk, &before.manifest, &disk, layout, &progress)
+            .unwrap()
+            .tally
+    };
+    let (one, other) = (tally_of(1), tally_of(2));
+    assert_eq!(one.difference(&tally_of(1)), None);
+    assert!(one.difference(&other).is_some());
+    assert!(one.accounts() > 0 && one.sessions() > 0);
 }

@@ -102,6 +102,8 @@ impl Fixture {
                 })],
                 readiness: readiness.clone(),
                 spool_dir: spool_dir.path().to_owned(),
+                data,
+                idempotency_window: settings.ledger.idempotency_window,
             })
             .unwrap();
         Self {

@@ -349,5 +349,5 @@ fn another_number_of_shards_is_no_damage() {
             ..
         }
     ));
-    assert!(error.to_string().contains("purser reshard --shards 3"));
+    assert!(error.to_string().contains("for 1 shards and 3 were asked"));
 }
