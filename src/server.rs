@@ -91,7 +91,8 @@ pub fn run(
     }
     let listening = Listening::open(config, placement.shards)?;
     // Held until the process ends.
-    let _lock = DirectoryLock::acquire(&config.data_dir)?;
+    // Never let go of by us: a shard may still write while the process ends.
+    let _lock = std::mem::ManuallyDrop::new(DirectoryLock::acquire(&config.data_dir)?);
     // Before anything else is looked at: two data sets may stand side by side.
     let settled = offline::settle(&config.data_dir)
         .with_context(|| format!("finish the layout of {}", config.data_dir.display()))?;

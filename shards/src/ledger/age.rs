@@ -33,6 +33,9 @@ pub(super) struct Age {
     /// How much time has passed from posting to posting, as far as that can be believed.
     age_ms: i64,
     last_at: Option<UnixMillis>,
+    /// What was remembered before this time may be forgotten already, because it was to be
+    /// remembered for a shorter time then.
+    complete_from: Option<UnixMillis>,
     /// What a window spanned in the memory that this one is restored from.
     restored_span_ms: i64,
 }
@@ -43,6 +46,13 @@ impl MemoryEntry {
     pub fn span(&self) -> Duration {
         let span_ms = self.span_ms.saturating_mul(WINDOWS);
         Duration::from_millis(span_ms.unsigned_abs())
+    }
+
+    /// Everything since then is surely remembered, by the span alone.
+    fn complete_since(&self) -> Option<UnixMillis> {
+        let span_ms = self.span_ms.saturating_mul(WINDOWS);
+        let since = |last: UnixMillis| UnixMillis(last.0.saturating_sub(span_ms));
+        self.last_at.map(since)
     }
 }
 
@@ -55,6 +65,7 @@ impl Age {
             window_ms: i64::try_from(window_ms).unwrap_or(i64::MAX).max(1),
             age_ms: 0,
             last_at: None,
+            complete_from: None,
             restored_span_ms: 1,
         }
     }
@@ -71,12 +82,19 @@ impl Age {
         self.age_ms / self.window_ms
     }
 
+    /// Since when everything is remembered that is not too old; nothing if that goes
+    /// without saying.
+    pub(super) fn complete_from(&self) -> Option<UnixMillis> {
+        self.complete_from
+    }
+
     /// For a checkpoint.
     pub(super) fn entry(&self) -> MemoryEntry {
         MemoryEntry {
             span_ms: self.window_ms,
             age_ms: self.age_ms,
             last_at: self.last_at,
+            complete_from: self.complete_from,
         }
     }
 
@@ -88,12 +106,17 @@ impl Age {
         self.restored_span_ms = memory.span_ms;
         self.age_ms = memory.age_ms;
         self.last_at = memory.last_at;
+        self.complete_from = memory.complete_from;
+        if memory.span_ms < self.window_ms {
+            let complete_from = memory.complete_since();
+            self.complete_from = self.complete_from.max(complete_from);
+        }
         Ok(())
     }
 
     /// Whether what another memory had in two windows may come into one.
     pub(super) fn merges_windows(&self) -> bool {
-        self.restored_span_ms < self.window_ms
+        self.restored_span_ms != self.window_ms
     }
 
     /// The window for what another memory had in the window `number`. Where windows span

@@ -4,6 +4,7 @@
 //! ledger. Bytes from a disk get an answer instead of a panic, so that recovery can
 //! refuse them with the file and the place (reliability.md).
 
+use super::digest::Kind;
 use super::{Change, Ledger, PlayerFunds, Posting};
 use crate::types::{Amount, Balance, Lsn};
 
@@ -41,6 +42,14 @@ impl Ledger {
     /// [`Misfit`] says why the posting is not applied.
     pub fn try_apply(&mut self, lsn: Lsn, posting: &Posting) -> Result<(), Misfit> {
         self.check(posting)?;
+        // A bet is not taken while its rollback is remembered. Where this memory is longer
+        // than that of the ledger that took it, the rollback was of an earlier bet.
+        if let Change::BetPlaced(bet) = &posting.change {
+            let reversal =
+                self.digester
+                    .transaction(&posting.account, Kind::Reversal, &bet.facts.transaction);
+            self.transactions.forget(reversal);
+        }
         self.apply(lsn, posting);
         Ok(())
     }

@@ -146,11 +146,13 @@ fn memory_of(ledgers: &[Ledger]) -> MemoryEntry {
         span_ms: 1,
         age_ms: 0,
         last_at: None,
+        complete_from: None,
     };
     for of_one in ledgers.iter().map(|ledger| ledger.age.entry()) {
         memory.span_ms = memory.span_ms.max(of_one.span_ms);
         memory.age_ms = memory.age_ms.max(of_one.age_ms);
         memory.last_at = memory.last_at.max(of_one.last_at);
+        memory.complete_from = memory.complete_from.max(of_one.complete_from);
     }
     memory
 }

@@ -120,6 +120,9 @@ pub struct MemoryEntry {
     pub age_ms: i64,
     /// The time of the last posting.
     pub last_at: Option<UnixMillis>,
+    /// What happened before may be forgotten already, because the memory was to last for
+    /// a shorter time then.
+    pub complete_from: Option<UnixMillis>,
 }
 
 /// A transaction that is remembered, as two keyed digests.
@@ -327,8 +330,8 @@ mod tests {
 
     use super::*;
     use crate::ledger::{
-        AwardWinnings, Command, Decision, FundsOrder, LimitsChange, Outcome, PlaceBet, RollBackBet,
-        RoundBooking, StatedAmount, StatedSession,
+        AwardWinnings, Command, Decision, FundsOrder, LimitsChange, Outcome, PlaceBet,
+        RefusalReason, RollBackBet, RoundBooking, StatedAmount, StatedSession,
     };
     use crate::types::{Amount, GameId, GameRoundId, SessionToken, TransactionId};
 
@@ -613,6 +616,162 @@ mod tests {
         let mut reversed = whole;
         reversed.reverse();
         assert!(restore(reversed, settings(24)).is_err());
+    }
+
+    /// A bet and a rollback, each stated at a time.
+    fn bet(number: u8, stated_at: UnixMillis) -> Command {
+        let step = Step {
+            kind: 10,
+            player: 0,
+            number,
+            minutes: 0,
+        };
+        command(&step, stated_at)
+    }
+
+    fn rollback(id: &str, number: u8, stated_at: UnixMillis) -> Command {
+        let Command::PlaceBet(placed) = bet(number, stated_at) else {
+            unreachable!("a bet")
+        };
+        let mut round = placed.round;
+        let bet = std::mem::replace(&mut round.transaction, TransactionId::parse(id).unwrap());
+        Command::RollBackBet(Box::new(RollBackBet {
+            round,
+            bet,
+            jackpot_contribution: None,
+        }))
+    }
+
+    /// Decides and applies.
+    fn ask(life: &mut Life, command: &Command) -> Outcome {
+        match life.ledger.decide(command, life.now) {
+            Decision::Post(posting, outcome) => {
+                life.lsn = life.lsn.next();
+                life.ledger.try_apply(life.lsn, &posting).unwrap();
+                outcome
+            }
+            Decision::Answer { outcome, .. } => outcome,
+        }
+    }
+
+    /// Something happens every half hour.
+    fn pass(life: &mut Life, hours: i64) {
+        for half in 0..2 * hours {
+            let number = half as u8 % 2;
+            life.now.0 += 1_800_000;
+            let status = [AccountStatus::Active, AccountStatus::Suspended];
+            let account = AccountId::parse("acme/p0").unwrap();
+            let status = status[usize::from(number)];
+            ask(life, &Command::SetStatus { account, status });
+        }
+    }
+
+    fn refused(outcome: &Outcome) -> Option<RefusalReason> {
+        match outcome {
+            Outcome::Refused(refusal) => Some(refusal.reason),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_window_that_is_made_longer_lets_nothing_forgotten_be_booked_again() {
+        let opening = Step {
+            kind: 1,
+            player: 0,
+            number: 9,
+            minutes: 0,
+        };
+        let mut life = lived(&[opening]);
+        let stated_at = life.now;
+        assert_eq!(refused(&ask(&mut life, &bet(9, stated_at))), None);
+        pass(&mut life, 40);
+        let longer = restore(entries(&life.ledger), settings(72)).unwrap();
+        // And once more through a checkpoint, which must not forget that it forgot.
+        life.ledger = restore(entries(&longer), settings(72)).unwrap();
+        pass(&mut life, 1);
+        let again = ask(&mut life, &bet(9, stated_at));
+        assert_eq!(refused(&again), Some(RefusalReason::RequestTooOld));
+        let now = life.now;
+        assert_eq!(refused(&ask(&mut life, &bet(9, now))), None, "a new bet");
+    }
+
+    #[test]
+    fn a_tombstone_that_was_renewed_is_restored_to_any_window() {
+        for quarter_hours in 0..40 {
+            let opening = Step {
+                kind: 1,
+                player: 0,
+                number: 9,
+                minutes: 15 * quarter_hours,
+            };
+            let mut life = lived(&[opening]);
+            for id in ["k-1", "k-2"] {
+                let rollback = rollback(id, 9, life.now);
+                let told = refused(&ask(&mut life, &rollback));
+                assert_eq!(told, Some(RefusalReason::BetNotFound));
+                pass(&mut life, 3);
+            }
+            for hours in [1, 20, 23, 24, 25, 72] {
+                let mut restored = Life {
+                    ledger: restore(entries(&life.ledger), settings(hours)).unwrap(),
+                    ..life
+                };
+                let bet = bet(9, restored.now);
+                let told = refused(&ask(&mut restored, &bet));
+                assert_eq!(told, Some(RefusalReason::RolledBackBefore), "{hours} h");
+            }
+        }
+    }
+
+    #[test]
+    fn a_longer_memory_takes_a_bet_under_a_forgotten_id_for_a_new_one() {
+        let opening = Step {
+            kind: 1,
+            player: 0,
+            number: 9,
+            minutes: 0,
+        };
+        let mut life = lived(&[opening]);
+        let mut longer = Ledger::new(settings(10_000));
+        let mut postings = Vec::new();
+        let mut both = |life: &mut Life, command: &Command| {
+            if let Decision::Post(posting, _) = life.ledger.decide(command, life.now) {
+                life.lsn = life.lsn.next();
+                life.ledger.apply(life.lsn, &posting);
+                postings.push((life.lsn, posting));
+            }
+        };
+        // The opening itself, for the longer one.
+        let fresh = Life::new(Ledger::new(settings(24)), UnixMillis(1_795_000_000_000));
+        let open = command(&opening, fresh.now);
+        let Decision::Post(posting, _) = fresh.ledger.decide(&open, fresh.now) else {
+            panic!("nothing was opened")
+        };
+        longer.try_apply(Lsn(1_000_001), &posting).unwrap();
+        let first = bet(9, life.now);
+        both(&mut life, &first);
+        let back = rollback("k-1", 9, life.now);
+        both(&mut life, &back);
+        for _ in 0..120 {
+            life.now.0 += 1_800_000;
+            let account = AccountId::parse("acme/p0").unwrap();
+            for status in [AccountStatus::Suspended, AccountStatus::Active] {
+                let account = account.clone();
+                both(&mut life, &Command::SetStatus { account, status });
+            }
+        }
+        let again = bet(9, life.now);
+        both(&mut life, &again);
+        for (lsn, posting) in &postings {
+            longer.try_apply(*lsn, posting).unwrap();
+        }
+        // The new bet can be rolled back, once.
+        let rollback = rollback("k-2", 9, life.now);
+        let outcome = |ledger: &Ledger| match ledger.decide(&rollback, life.now) {
+            Decision::Post(_, outcome) | Decision::Answer { outcome, .. } => outcome,
+        };
+        assert!(matches!(outcome(&life.ledger), Outcome::Accepted(_)));
+        assert_eq!(outcome(&longer), outcome(&life.ledger));
     }
 
     #[test]

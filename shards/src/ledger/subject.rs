@@ -138,7 +138,14 @@ impl Ledger {
         stated_at: UnixMillis,
         now: UnixMillis,
     ) -> Result<(), RefusalReason> {
-        if stated_at.after(self.settings.idempotency_window) < now {
+        // A window that was made longer cannot bring back what was forgotten before: a
+        // request that may have been booked then is as old as one beyond the window. Its
+        // time may have been ahead of ours when it was.
+        let may_be_forgotten = self
+            .age
+            .complete_from()
+            .is_some_and(|from| stated_at < from.after(self.settings.clock_skew_max));
+        if stated_at.after(self.settings.idempotency_window) < now || may_be_forgotten {
             Err(RefusalReason::RequestTooOld)
         } else if stated_at > now.after(self.settings.clock_skew_max) {
             Err(RefusalReason::RequestInFuture)

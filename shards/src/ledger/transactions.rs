@@ -68,11 +68,15 @@ impl Transactions {
         self.windows.find(digest)
     }
 
-    /// Remembers a transaction from now on; one that is there already for longer.
+    /// Remembers a transaction from now on. One that is there already was remembered for
+    /// longer than whoever decided this did: the later one counts.
     pub(super) fn remember(&mut self, window: i64, transaction: Transaction) {
-        if !self.windows.is_in(window, transaction.digest) {
-            self.windows.insert(window, transaction);
-        }
+        self.windows.put(window, transaction);
+    }
+
+    /// Forgets a transaction; for one that whoever decided had forgotten.
+    pub(super) fn forget(&mut self, digest: u128) {
+        self.windows.remove(digest);
     }
 
     /// Forgets all windows before `oldest_kept`; whether there were any.

@@ -94,18 +94,31 @@ impl<E: Remembered> Windows<E> {
             .find_map(|window| window.find(digest).map(|at| window.entries.get(at)))
     }
 
-    /// Whether the window `number` has the digest.
-    pub(super) fn is_in(&self, number: i64, digest: u128) -> bool {
-        self.windows
-            .back()
-            .is_some_and(|newest| newest.number == number && newest.find(digest).is_some())
-    }
-
     /// Adds an entry to the window `number`, which is the newest one or a new one.
     pub(super) fn insert(&mut self, number: i64, entry: E) -> &mut E {
         let newest = self.newest(number);
         let at = newest.insert(entry);
         newest.entries.get_mut(at)
+    }
+
+    /// The same, in place of an entry that the window has under the same digest.
+    pub(super) fn put(&mut self, number: i64, entry: E) {
+        let newest = self.newest(number);
+        match newest.find(entry.digest()) {
+            Some(at) => *newest.entries.get_mut(at) = entry,
+            None => {
+                newest.insert(entry);
+            }
+        }
+    }
+
+    /// Takes out every entry under a digest.
+    pub(super) fn remove(&mut self, digest: u128) {
+        for window in &mut self.windows {
+            if let Some(at) = window.find(digest) {
+                window.take(at);
+            }
+        }
     }
 
     /// The entry under a digest, moved to the window `number` if it is in an older one.
@@ -284,7 +297,7 @@ mod tests {
         let mut windows = filled(2, 10_000);
         for n in (0..10_000).step_by(3) {
             assert_eq!(windows.touch(1, n), Some(&mut Number(n)));
-            assert!(windows.is_in(1, n));
+            assert!(windows.newest_has(n));
         }
         assert_eq!(windows.touch(1, 99_999), None);
         assert_eq!(windows.len(), 20_000);

@@ -10,7 +10,7 @@ use super::server::Node;
 use super::world::{Event, World};
 use crate::ledger::{Change, Entry, Posting};
 use crate::shard::Shard;
-use crate::storage::Keep;
+use crate::storage::{Keep, MemoryDisk};
 use crate::types::{Lsn, ShardId, TransactionId};
 use crate::wal::{
     DataSet, DataSetId, Durability, Founding, LogSettings, OpenError, Progress, Rebuild,
@@ -90,8 +90,10 @@ impl World {
 
     /// Whether a disk has lost power since it was told to.
     pub(super) fn power_is_off(&self) -> bool {
-        let mut disks = self.disks.iter().zip(&self.power_goes_at);
-        disks.any(|(disk, at)| at.is_some_and(|at| disk.operations() > at))
+        let off = |(disk, at): (&MemoryDisk, &Option<u64>)| {
+            disk.is_off() || at.is_some_and(|at| disk.operations() > at)
+        };
+        self.disks.iter().zip(&self.power_goes_at).any(off)
     }
 
     fn keep(&mut self) -> Keep {

@@ -77,6 +77,12 @@ impl MemoryDisk {
         self.0.lock().operations
     }
 
+    /// Whether the power is off.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        self.0.lock().is_off
+    }
+
     /// The power goes during the operation after that many: it may have an effect or
     /// not, and everything after it fails.
     pub fn cut_power_after(&self, operations: u64) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::checkpoint::{read_checkpoint, with_way_back};
+use super::checkpoint::{self, read_checkpoint, with_way_back};
 use super::codec::encode_entry;
 use super::error::{OpenError, RESTORE, Refusal};
 use super::frame::FileKind;
@@ -43,7 +43,10 @@ pub fn derive(
     number: u32,
     progress: &Progress,
 ) -> Result<(SealedHeader, Derived), OpenError> {
-    let mut stated = EntriesDigest::default();
+    // Without the checkpoint before, nothing tells how long ids were to be remembered when
+    // its postings were folded: then what is remembered is left out.
+    let has_base = header_base_is_there(storage, manifest, shard, inventory, number)?;
+    let mut stated = EntriesDigest::new(has_base);
     let mut window = Duration::ZERO;
     let mut rebuild = Rebuild::new(settings(manifest, Duration::from_secs(3_600)));
     let header = read_checkpoint(storage, manifest, shard, number, progress, &mut |entry| {
@@ -76,7 +79,7 @@ pub fn derive(
     let Some(next_lsn) = before.replay(&header, &mut again)? else {
         return Ok((header, Derived::NothingBefore));
     };
-    let derived = EntriesDigest::of(&again.into_ledger());
+    let derived = EntriesDigest::of(&again.into_ledger(), has_base);
     if derived != stated || next_lsn != header.next_lsn {
         let expected = "the state that the checkpoint and the postings before it lead to";
         let found = format!(
@@ -161,24 +164,55 @@ impl Before<'_> {
     }
 }
 
+/// Whether the checkpoint that another one goes on from is still there, or there was none.
+fn header_base_is_there(
+    storage: &dyn Storage,
+    manifest: &Manifest,
+    shard: ShardId,
+    inventory: &Inventory,
+    number: u32,
+) -> Result<bool, OpenError> {
+    let header = Sealed::open(storage, checkpoint::id_of(manifest, shard, number))
+        .map_err(|refusal| with_way_back(refusal, inventory, number))?
+        .header;
+    Ok(header.base == 0 || inventory.has(FileKind::Checkpoint, header.base))
+}
+
 /// Digest of entries in their order, and how many they are.
-#[derive(Default, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 struct EntriesDigest {
+    with_memory: bool,
     digest: u64,
     count: u64,
     bytes: Vec<u8>,
 }
 
 impl EntriesDigest {
+    fn new(with_memory: bool) -> Self {
+        Self {
+            with_memory,
+            digest: 0,
+            count: 0,
+            bytes: Vec::new(),
+        }
+    }
+
     fn add(&mut self, entry: &Entry) {
+        let is_memory = !matches!(
+            entry,
+            Entry::Book(_) | Entry::Account(_) | Entry::Session(_) | Entry::SpentToken(_)
+        );
+        if is_memory && !self.with_memory {
+            return;
+        }
         self.bytes.clear();
         encode_entry(entry, &mut self.bytes);
         self.digest = xxh3_64_with_seed(&self.bytes, self.digest);
         self.count += 1;
     }
 
-    fn of(ledger: &Ledger) -> Self {
-        let mut digest = Self::default();
+    fn of(ledger: &Ledger, with_memory: bool) -> Self {
+        let mut digest = Self::new(with_memory);
         let Ok(()) = ledger.entries::<std::convert::Infallible>(&mut |entry| {
             digest.add(&entry);
             Ok(())

@@ -346,7 +346,9 @@ fn release(
     let mut too_old = Vec::new();
     for &number in inventory.valid_histories() {
         let header = Sealed::open(storage, history::id_of(manifest, shard, number))?.header;
-        if newest.age.ms.saturating_sub(header.age.ms) <= history_ms {
+        // The older checkpoint goes with its history: a start from there looks for it.
+        let is_needed = number >= before;
+        if is_needed || newest.age.ms.saturating_sub(header.age.ms) <= history_ms {
             break;
         }
         too_old.push(FileKind::History.path(shard, number));

@@ -15,12 +15,11 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use super::checkpoint::{read_checkpoint, write_checkpoint};
+use super::checkpoint::write_checkpoint;
 use super::codec::encode;
 use super::error::{FoldError, OpenError};
 use super::frame::{Chain, DataSetId, FileKind};
 use super::history;
-use super::inventory::Inventory;
 use super::log::LogPosition;
 use super::manifest::{Manifest, write_manifest};
 use super::rebuild::Rebuild;
@@ -92,7 +91,7 @@ pub fn reshard(
     let mut ledgers = Vec::new();
     for shard in shards(manifest) {
         let mut reading = Moving {
-            rebuild: Rebuild::new(settings(from, manifest, shard, progress)?),
+            rebuild: Rebuild::new(settings(manifest)),
             slot_map: new.slot_map,
             moves: &mut moves,
             counting: &mut counting,
@@ -171,28 +170,15 @@ impl Visitor for ToTheEnd {
     }
 }
 
-/// For the ledger of an old shard: its memory as its newest checkpoint has it.
-fn settings(
-    storage: &dyn Storage,
-    manifest: &Manifest,
-    shard: ShardId,
-    progress: &Progress,
-) -> Result<LedgerSettings, OpenError> {
-    let mut idempotency_window = WINDOW_MAX;
-    if let Some(newest) = Inventory::of(storage, shard)?.newest_checkpoint() {
-        read_checkpoint(storage, manifest, shard, newest, progress, &mut |entry| {
-            if let Entry::Memory(memory) = entry {
-                idempotency_window = memory.span();
-            }
-            Ok(())
-        })?;
-    }
-    Ok(LedgerSettings {
-        idempotency_window,
+/// For the ledger of an old shard. Nobody here knows for how long the server was to
+/// remember, so nothing is forgotten; the next start sees to that.
+fn settings(manifest: &Manifest) -> LedgerSettings {
+    LedgerSettings {
+        idempotency_window: WINDOW_MAX,
         digest_secret: manifest.digest_secret,
-        // Nothing is decided here, and the window above has it already.
+        // Nothing is decided.
         clock_skew_max: Duration::ZERO,
-    })
+    }
 }
 
 /// What comes to one new shard, while the old ones are read.

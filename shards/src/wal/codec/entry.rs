@@ -75,6 +75,7 @@ pub fn encode_entry(entry: &Entry, out: &mut Vec<u8>) {
             put_i64(out, memory.span_ms);
             put_i64(out, memory.age_ms);
             put_time(out, memory.last_at);
+            put_time(out, memory.complete_from);
         }
         Entry::Window { number } => {
             out.push(kind::WINDOW);
@@ -142,6 +143,7 @@ pub fn decode_entry(bytes: &[u8]) -> Result<Entry, DecodeError> {
             span_ms: reader.i64()?,
             age_ms: reader.i64()?,
             last_at: reader.time()?,
+            complete_from: reader.time()?,
         }),
         kind::WINDOW => Entry::Window {
             number: reader.i64()?,
@@ -255,6 +257,7 @@ mod tests {
                 span_ms: number,
                 age_ms: number,
                 last_at: flag.then_some(time),
+                complete_from: (!flag).then_some(time),
             }),
             Entry::Window { number },
             Entry::Transaction(TransactionEntry {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::ledger::{Command, Decision, Entry, Ledger, LedgerSettings};
-use crate::storage::Keep;
+use crate::storage::{Keep, Storage};
 use crate::types::{CountryCode, Currency, SessionKey, Slot};
 
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
@@ -437,4 +437,23 @@ fn a_fold_stops_when_it_is_told_to() {
         books.live(&disk, &[Fold]).unwrap();
     }
     assert!(stops > 0);
+}
+
+/// However short history is kept, the older checkpoint can be started from.
+#[test]
+fn the_checkpoint_before_keeps_the_history_that_a_start_from_it_looks_for() {
+    let (disk, mut books) = folded(3);
+    books.live(&disk, &[Roll, One]).unwrap();
+    let newest = inventory(&disk).newest_checkpoint().unwrap();
+    let settings = FoldSettings {
+        history: Duration::ZERO,
+        ..FOLDS
+    };
+    let manifest = manifest(&disk);
+    fold(&disk, &manifest, SHARD, newest + 1, &settings, &mut go_on).unwrap();
+    let kept = inventory(&disk);
+    assert_eq!(kept.histories, [newest, newest + 1]);
+    disk.remove(&FileKind::Checkpoint.path(SHARD, newest + 1))
+        .unwrap();
+    books.live(&disk, &[]).unwrap();
 }
