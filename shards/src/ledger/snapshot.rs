@@ -659,7 +659,7 @@ mod tests {
         for half in 0..2 * hours {
             let number = half as u8 % 2;
             life.now.0 += 1_800_000;
-            let status = [AccountStatus::Active, AccountStatus::Suspended];
+            let status = [AccountStatus::Suspended, AccountStatus::Active];
             let account = AccountId::parse("acme/p0").unwrap();
             let status = status[usize::from(number)];
             ask(life, &Command::SetStatus { account, status });
