@@ -1,4 +1,5 @@
-//! Requests, built once and sent as they are; only a token's time is patched in.
+//! Requests, built once and sent as they are; only a token's time or a booking's id is
+//! patched in.
 //!
 //! Building a request costs more than sending it. So each account's request exists
 //! as bytes before the clock starts, and a redeem rewrites eleven digits in place.
@@ -27,6 +28,8 @@ pub(crate) struct Request {
     bytes: Vec<u8>,
     /// The hexadecimal digits of a session token's time.
     token_time: Option<Range<usize>>,
+    /// The hexadecimal digits of a booking's id, and the next one.
+    booking: Option<(Range<usize>, u64)>,
 }
 
 impl Request {
@@ -42,6 +45,7 @@ impl Request {
         Ok(Self {
             bytes: post("/v1.0/balance", &serde_json::to_string(&body)?),
             token_time: None,
+            booking: None,
         })
     }
 
@@ -63,6 +67,44 @@ impl Request {
         Ok(Self {
             bytes,
             token_time: Some(token_end - time.len()..token_end),
+            booking: None,
+        })
+    }
+
+    /// Takes a stake of 0.01 under a new id each time.
+    pub(crate) fn place_bet(account: &DemoAccount, timestamp_ms: u64) -> anyhow::Result<Self> {
+        Self::booking("/v1.0/gameround/placebet", account, timestamp_ms)
+    }
+
+    /// Pays winnings of 0.01 under a new id each time.
+    pub(crate) fn award(account: &DemoAccount, timestamp_ms: u64) -> anyhow::Result<Self> {
+        Self::booking("/v1.0/gameround/awardwinnings", account, timestamp_ms)
+    }
+
+    fn booking(path: &str, account: &DemoAccount, timestamp_ms: u64) -> anyhow::Result<Self> {
+        // A million ids a millisecond: no run meets those of another.
+        let first = timestamp_ms << 20;
+        let id = format!("{first:016x}");
+        let body = serde_json::json!({
+            "PlatformKey": "PB",
+            "Sequence": "bench-booking-1",
+            "Timestamp": timestamp_ms,
+            "OperatorAccountID": account.operator_account_id,
+            "GatewaySessionToken": account.session_key,
+            "GameRoundID": "bench-round-1",
+            "GameRoundTransactionID": id,
+            "GameID": "bench-game-1",
+            "CurrencyCode": "EUR",
+            "Amount": 0.01,
+            "StartRound": false,
+            "EndRound": false,
+        });
+        let bytes = post(path, &serde_json::to_string(&body)?);
+        let at = memchr::memmem::find(&bytes, id.as_bytes()).context("the id is in the body")?;
+        Ok(Self {
+            bytes,
+            token_time: None,
+            booking: Some((at..at + id.len(), first)),
         })
     }
 
@@ -70,6 +112,10 @@ impl Request {
     pub(crate) fn at(&mut self, now_ms: u64) -> &[u8] {
         if let Some(digits) = self.token_time.clone() {
             write_hex(&mut self.bytes[digits], now_ms);
+        }
+        if let Some((digits, next)) = &mut self.booking {
+            write_hex(&mut self.bytes[digits.clone()], *next);
+            *next += 1;
         }
         &self.bytes
     }
@@ -132,6 +178,21 @@ mod tests {
                 format!("aaf3ffff-ffff-8fff-bfff-ffffffffffff-{now_ms:x}")
             );
         }
+    }
+
+    #[test]
+    fn a_booking_has_another_id_each_time() {
+        let mut bet = Request::place_bet(&account(), 1_795_000_000_000).unwrap();
+        let mut id = || {
+            let bytes = bet.at(1_795_000_000_000).to_vec();
+            body(&bytes)["GameRoundTransactionID"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        let (first, second) = (id(), id());
+        assert_eq!((first.len(), second.len()), (16, 16));
+        assert_ne!(first, second);
     }
 
     #[test]

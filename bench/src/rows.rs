@@ -22,6 +22,16 @@ pub(crate) enum Row {
     /// port: one hop there and one back.
     #[value(name = "balance-2-hop")]
     Balance2Hop,
+    /// Stakes of one shard, each on disk before its answer.
+    Bet,
+    /// Winnings of one shard, likewise.
+    Award,
+    /// Stakes of two shards on the same CPUs, each on its owner's port.
+    #[value(name = "bet-2-own")]
+    Bet2Own,
+    /// Stakes of two shards on the same CPUs, each on the other shard's port.
+    #[value(name = "bet-2-hop")]
+    Bet2Hop,
 }
 
 /// Which server a row needs.
@@ -32,12 +42,16 @@ pub(crate) enum Kind {
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Floor,
         Self::Balance,
         Self::Redeem,
         Self::Balance2Own,
         Self::Balance2Hop,
+        Self::Bet,
+        Self::Award,
+        Self::Bet2Own,
+        Self::Bet2Hop,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -47,14 +61,20 @@ impl Row {
             Self::Redeem => "redeem, 1 shard",
             Self::Balance2Own => "balance, 2 shards, own",
             Self::Balance2Hop => "balance, 2 shards, hop",
+            Self::Bet => "placebet, 1 shard",
+            Self::Award => "awardwinnings, 1 shard",
+            Self::Bet2Own => "placebet, 2 shards, own",
+            Self::Bet2Hop => "placebet, 2 shards, hop",
         }
     }
 
     pub(crate) fn kind(self) -> Kind {
         match self {
             Self::Floor => Kind::Floor,
-            Self::Balance | Self::Redeem => Kind::Purser { shards: 1 },
-            Self::Balance2Own | Self::Balance2Hop => Kind::Purser { shards: 2 },
+            Self::Balance | Self::Redeem | Self::Bet | Self::Award => Kind::Purser { shards: 1 },
+            Self::Balance2Own | Self::Balance2Hop | Self::Bet2Own | Self::Bet2Hop => {
+                Kind::Purser { shards: 2 }
+            }
         }
     }
 
@@ -77,9 +97,17 @@ impl Row {
                 let requests = all(&server.accounts, |account| Request::redeem(account, now_ms))?;
                 Ok(vec![target(server.address, requests)])
             }
-            Self::Balance2Own | Self::Balance2Hop => {
+            Self::Bet | Self::Award => {
+                let requests = all(&server.accounts, |account| match self {
+                    Self::Bet => Request::place_bet(account, now_ms),
+                    _ => Request::award(account, now_ms),
+                })?;
+                Ok(vec![target(server.address, requests)])
+            }
+            Self::Balance2Own | Self::Balance2Hop | Self::Bet2Own | Self::Bet2Hop => {
                 let shards = server.shard_addresses.len();
-                let hops = usize::from(self == Self::Balance2Hop);
+                let hops = usize::from(matches!(self, Self::Balance2Hop | Self::Bet2Hop));
+                let is_bet = matches!(self, Self::Bet2Own | Self::Bet2Hop);
                 let mut targets: Vec<Target> = server
                     .shard_addresses
                     .iter()
@@ -87,9 +115,11 @@ impl Row {
                     .collect();
                 for account in &server.accounts {
                     let owner = servers::owner_of(account, shards as u16)?;
-                    targets[(owner + hops) % shards]
-                        .requests
-                        .push(Request::balance(account, now_ms)?);
+                    let request = match is_bet {
+                        true => Request::place_bet(account, now_ms)?,
+                        false => Request::balance(account, now_ms)?,
+                    };
+                    targets[(owner + hops) % shards].requests.push(request);
                 }
                 Ok(targets)
             }
