@@ -156,10 +156,14 @@ impl Options {
     }
 }
 
-/// The servers that the rows need, each once, in order.
+/// The servers that the rows need, each once, in the order of its first row.
 fn kinds_of(rows: &[Row]) -> Vec<Kind> {
-    let mut kinds: Vec<Kind> = rows.iter().map(|row| row.kind()).collect();
-    kinds.dedup();
+    let mut kinds = Vec::new();
+    for row in rows {
+        if !kinds.contains(&row.kind()) {
+            kinds.push(row.kind());
+        }
+    }
     kinds
 }
 

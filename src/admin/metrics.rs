@@ -178,13 +178,13 @@ const SHARD_NUMBERS: &[ShardNumber] = &[
     (
         "purser_checkpoints_failed_total",
         Kind::Counter,
-        "Checkpoints that could not be made; it is tried again, unless data is damaged.",
+        "Checkpoints that could not be made; each is tried again.",
         |shard| &shard.checkpoint.failed,
     ),
     (
         "purser_checkpoint_damaged",
         Kind::Gauge,
-        "1 when stored data was found damaged and no more checkpoints are made, otherwise 0.",
+        "1 while stored data is damaged and no checkpoint can be made, otherwise 0.",
         |shard| &shard.checkpoint.damaged,
     ),
     (

@@ -26,6 +26,11 @@ const POLL: Duration = Duration::from_secs(1);
 /// some time.
 const RETRY: Duration = Duration::from_secs(10);
 
+/// How soon data that was refused is looked at again. Damage does not mend itself, but a
+/// person may put a whole copy in place, and what could not be read may have been a want
+/// of open files.
+const RETRY_REFUSED: Duration = Duration::from_secs(600);
+
 /// The longest pause between two pieces of work: a disk that stalls is not waited for twice.
 const BREATH_MAX: Duration = Duration::from_millis(10);
 
@@ -49,8 +54,6 @@ struct Subject {
     seen: (u32, u64),
     /// Not before then.
     retry_at: Option<Instant>,
-    /// Damage was found: a person must look at it, and the next start refuses it.
-    is_damaged: bool,
 }
 
 /// The thread that folds.
@@ -80,7 +83,6 @@ impl Compactor {
             newest: None,
             seen: (0, 0),
             retry_at: None,
-            is_damaged: false,
         });
         let compactor = Self {
             data,
@@ -102,7 +104,7 @@ impl Compactor {
         for subject in &mut self.subjects {
             match self.data.newest_checkpoint(subject.shard) {
                 Ok(newest) => subject.newest = newest,
-                Err(error) => subject.give_up(&error),
+                Err(error) => subject.refused(&error),
             }
         }
         while !self.shared.is_ending() {
@@ -147,10 +149,7 @@ impl Subject {
 
     fn is_due(&self, log_bytes: u64, now: Instant) -> bool {
         let folded = self.newest.map_or(0, |newest| newest.number);
-        !self.is_damaged
-            && self.seen.0 > folded
-            && self.seen.1 >= log_bytes
-            && self.retry_at.is_none_or(|at| at <= now)
+        self.seen.0 > folded && self.seen.1 >= log_bytes && self.retry_at.is_none_or(|at| at <= now)
     }
 
     fn fold(
@@ -161,6 +160,18 @@ impl Subject {
         shared: &Shared,
     ) {
         let began = Instant::now();
+        // What is on the disk counts: an earlier fold may have come further than it told.
+        match data.newest_checkpoint(self.shard) {
+            Ok(newest) => self.newest = newest,
+            Err(error) => return self.refused(&error),
+        }
+        if self
+            .newest
+            .is_some_and(|newest| newest.number >= self.seen.0)
+        {
+            self.seen = (0, 0);
+            return;
+        }
         let mut piece = began;
         let mut pace = |_bytes| {
             if shared.is_ending() {
@@ -190,14 +201,14 @@ impl Subject {
                 self.newest = Some(checkpoint);
                 self.seen = (0, 0);
                 self.retry_at = None;
+                self.metrics.damaged.set(0);
                 self.metrics.made.add(1);
                 let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
                 self.metrics.duration_ms.set(took_ms);
             }
             Err(FoldError::Stopped) => {}
             Err(FoldError::Open(error @ OpenError::Refused(_))) => {
-                self.metrics.failed.add(1);
-                self.give_up(&error);
+                self.refused(&error);
             }
             Err(FoldError::Open(error)) => {
                 self.metrics.failed.add(1);
@@ -208,22 +219,23 @@ impl Subject {
                     error,
                     "no checkpoint could be made; the log goes on and grows, and it is tried again"
                 );
-                // It may be that the checkpoint is there, and something else was not done.
-                if let Ok(newest) = data.newest_checkpoint(self.shard) {
-                    self.newest = newest;
-                    self.seen = (0, 0);
-                }
             }
         }
     }
 
-    /// Damage does not mend itself, and a fold must not build on it.
-    fn give_up(&mut self, error: &OpenError) {
-        self.is_damaged = true;
+    /// A fold does not build on what is damaged or cannot be read.
+    fn refused(&mut self, error: &OpenError) {
+        self.metrics.failed.add(1);
         self.metrics.damaged.set(1);
-        tracing::error!(shard = self.shard.0, %error,
-            "the data of this shard is damaged: no more checkpoints of it are made, and the \
-             next start will refuse it; the server goes on with what it has in memory");
+        self.retry_at = Some(Instant::now() + RETRY_REFUSED);
+        let error = with_causes(error);
+        tracing::error!(
+            shard = self.shard.0,
+            error,
+            "the stored data of this shard is damaged or cannot be read: no checkpoint of it is \
+             made, and a start now would refuse it; the server goes on with what it has in \
+             memory, and looks again in ten minutes"
+        );
     }
 }
 

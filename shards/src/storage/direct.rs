@@ -12,7 +12,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{AlignedBuf, BLOCK_BYTES, Storage, StorageFile};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
+use super::{AlignedBuf, BLOCK_BYTES, Storage, StorageFile, is_no_room};
 
 /// Whether files are read and written through the kernel's page cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,22 +58,33 @@ impl DirectDisk {
             durable_write: DurableWrite::OneCall,
         };
         ignore_file_size_signal();
-        if disk.direct
-            && let Err(error) = disk.probe()
-        {
+        while let Err(error) = disk.probe() {
+            // A full disk tells nothing, and a server that only reads is better than none:
+            // the way that nearly every file system takes is taken for granted. Where it
+            // is not taken, opening the first file says so.
+            if is_no_room(&error) {
+                tracing::warn!(directory = %root.display(), %error,
+                    "there is no room to try how the file system is written");
+                break;
+            }
+            if !is_unsupported(&error) || !disk.step_down() {
+                return Err(error);
+            }
             tracing::warn!(directory = %root.display(), %error,
-                "the file system does not take direct writes; using the page cache and fdatasync");
-            disk.direct = false;
-        }
-        if !disk.direct
-            && let Err(error) = disk.probe()
-        {
-            tracing::warn!(directory = %root.display(), %error,
-                "the file system does not take RWF_DSYNC; using write and fdatasync");
-            disk.durable_write = DurableWrite::WriteThenSync;
-            disk.probe()?;
+                "the file system cannot be written the fastest way; using {}",
+                disk.way_of_writing());
         }
         Ok(disk)
+    }
+
+    /// Goes on to the next slower way of writing; `false` when there is none.
+    fn step_down(&mut self) -> bool {
+        match (self.direct, self.durable_write) {
+            (true, _) => self.direct = false,
+            (false, DurableWrite::OneCall) => self.durable_write = DurableWrite::WriteThenSync,
+            (false, DurableWrite::WriteThenSync) => return false,
+        }
+        true
     }
 
     /// How its files are made durable, in the words of the system's calls.
@@ -108,8 +121,12 @@ impl DirectDisk {
         if self.direct {
             options.custom_flags(libc::O_DIRECT);
         }
+        let file = options.read(true).open(self.root.join(path))?;
+        if !self.direct {
+            forget_cached(&file);
+        }
         Ok(Box::new(DirectFile {
-            file: options.read(true).open(self.root.join(path))?,
+            file,
             durable_write: self.durable_write,
         }))
     }
@@ -192,6 +209,22 @@ impl StorageFile for DirectFile {
     fn sync(&mut self) -> io::Result<()> {
         self.file.sync_all()
     }
+}
+
+/// Has reads come from the disk. After a write that failed, the page cache may still show
+/// it as done, and a process that starts anew would believe it. What is not written yet
+/// stays in the cache; where this cannot be asked for, nothing is lost by not asking.
+fn forget_cached(file: &File) {
+    let _ = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+}
+
+/// Whether the file system wants another way. One that fails does not: going on with less
+/// would hide the failure.
+fn is_unsupported(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EINVAL | libc::EOPNOTSUPP | libc::ENOSYS)
+    )
 }
 
 /// A short write is never continued: what stopped it (a full disk, a size limit, a

@@ -109,9 +109,12 @@ impl DirectoryLock {
 }
 
 fn write_holder(file: &mut File) -> io::Result<()> {
-    file.set_len(0)?;
+    // Over what stands there, and the rest cut off behind: on a full disk that needs no
+    // room, and a server that is started there still reads.
+    let id = format!("{}\n", std::process::id());
     file.rewind()?;
-    writeln!(file, "{}", std::process::id())
+    file.write_all(id.as_bytes())?;
+    file.set_len(id.len() as u64)
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::batch::split_record;
 use super::checkpoint::begin;
 use super::codec::decode;
 use super::error::{NEWER, OpenError, READ_ERROR, RESTORE, Refusal};
-use super::frame::{FRAME_HEADER_BYTES, FrameHeader, FrameKind, Place};
+use super::frame::{FRAME_HEADER_BYTES, FileKind, FrameHeader, FrameKind, Place};
 use super::history::read_history;
 use super::inventory::Inventory;
 use super::log::LogPosition;
@@ -196,11 +196,16 @@ pub fn scan(
         let found = scan_once(
             storage, manifest, shard, reading, &inventory, progress, visitor,
         );
-        // A file that was let go of while it was read may show anything. A server lets go
-        // of some after each checkpoint, so this comes to an end.
-        let is_gone = found.is_err()
-            && reading.is_live
-            && Inventory::of(storage, shard)?.has_lost_of(&inventory);
+        if !reading.is_live {
+            return found;
+        }
+        // A file that was let go of while it was read may show anything, also an end. A
+        // server lets go of some after each checkpoint, so this comes to an end.
+        let now = Inventory::of(storage, shard)?;
+        let is_gone = match &found {
+            Ok(scan) => !now.has(FileKind::Segment, scan.position.segment),
+            Err(_) => now.has_lost_of(&inventory),
+        };
         if !is_gone {
             return found;
         }

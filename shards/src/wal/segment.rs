@@ -290,14 +290,18 @@ fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 }
 
 /// Lets go of a segment whose postings are all in a checkpoint. Its file becomes a
-/// later segment.
+/// later segment, but not before a crash could no longer bring its old name back: a
+/// segment of that name with other bytes would be damage.
 ///
 /// # Errors
 /// What the disk says; the segment is then still there, or gone, and either is fine.
 pub fn release_segment(storage: &dyn Storage, shard: ShardId, number: u32) -> io::Result<()> {
     let free = format!("{}/{number:08}{FREE_SUFFIX}", shard_directory(shard));
-    storage.rename(&segment_path(shard, number), &free)?;
-    storage.sync_directory(&shard_directory(shard))
+    let let_go = format!("{free}{TEMPORARY_SUFFIX}");
+    storage.rename(&segment_path(shard, number), &let_go)?;
+    storage.sync_directory(&shard_directory(shard))?;
+    // A crash before this leaves a file that the next start removes.
+    storage.rename(&let_go, &free)
 }
 
 /// Writes zeroes from `start` to `end`.
