@@ -1,6 +1,7 @@
 //! The server around the shards: everything that knows HTTP, JSON or the command line.
 
 pub mod admin;
+pub mod allocator;
 pub mod cli;
 pub mod config;
 pub mod demo;

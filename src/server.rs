@@ -328,6 +328,7 @@ fn start_cluster(
         } else {
             Vec::new()
         },
+        spin: config.spin,
         ledger: LedgerSettings {
             idempotency_window: config.ledger.idempotency_window,
             digest_secret: data.manifest().digest_secret,

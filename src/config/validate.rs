@@ -51,6 +51,9 @@ const BODY_BYTES: RangeInclusive<i64> = 256..=16 << 20;
 /// Timers tick in milliseconds; a wait of more than a day is no timeout.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=DAY;
 
+/// Beyond that a shard would hardly ever sleep, and a longer look finds nothing sooner.
+const SPIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(10);
+
 /// operator.md: at least an hour. The memory of a year of bookings is beyond
 /// any machine; the year is that of humantime.
 const IDEMPOTENCY_WINDOW: RangeInclusive<Duration> = HOUR..=YEAR;
@@ -137,6 +140,7 @@ pub(super) fn config(document: &Document<'_>, raw: raw::Root) -> Result<Config> 
             default.shards,
         )?,
         pin: judge.pin(raw.pin, default.pin)?,
+        spin: judge.duration(raw.spin, &SPIN, default.spin)?,
         shutdown_timeout: judge.duration(
             raw.shutdown_timeout,
             &TIMEOUT,
