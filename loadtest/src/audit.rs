@@ -310,7 +310,10 @@ pub(crate) fn fresh_run_id() -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use super::*;
+    use crate::template::Common;
 
     fn funds(of_player: &[i64]) -> Funds {
         Funds {
@@ -343,6 +346,51 @@ mod tests {
             &effects,
             trial,
         )
+    }
+
+    #[test]
+    fn a_busy_server_is_asked_again_for_the_balances_that_it_did_not_tell() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url: Url = format!("http://{}", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut received = Vec::new();
+            let mut answer = |asked_of: &str, status: &str, body: &str| {
+                // Each request names its account.
+                while !String::from_utf8_lossy(&received).contains(asked_of) {
+                    let mut bytes = [0; 4_096];
+                    let count = stream.read(&mut bytes).unwrap();
+                    assert!(count > 0, "nobody asked for {asked_of}");
+                    received.extend_from_slice(&bytes[..count]);
+                }
+                let length = body.len();
+                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n");
+                stream.write_all((head + body).as_bytes()).unwrap();
+                received.clear();
+            };
+            let balance = |cash| {
+                format!(
+                    r#"{{"ErrorCode":0,"Balance":{{"CurrencyCode":"EUR","CashFunds":"{cash}","BonusFunds":"0.00"}}}}"#
+                )
+            };
+            answer("demo/p1", "503 Busy", r#"{"ErrorCode":-1}"#);
+            answer("", "200 OK", &balance("2.00"));
+            answer("demo/p1", "200 OK", &balance("1.00"));
+        });
+        let template = Template::all(&Common {
+            host: "audit",
+            username: "demo",
+            password: "demo",
+            platform_key: "LT",
+            game: "game-1",
+            currency: "EUR",
+        });
+        let template = &template[Kind::Balance.index()];
+        let read = Funds::read(&url, template, &accounts()).unwrap();
+        assert_eq!(read, funds(&[100, 200]));
+        server.join().unwrap();
     }
 
     fn not_asked() -> TrialBalance {
