@@ -75,7 +75,7 @@ impl Run {
         self.next.set(number + 1);
         let command = players::deposit(number % PLAYERS, number)?;
         loop {
-            match self.handle.submit(command.clone()).await {
+            match self.handle.submit(command.clone()).await.result {
                 Ok(Outcome::Accepted(_)) => break,
                 Ok(other) => bail!("a deposit was answered with {other:?}"),
                 Err(Unavailable::Busy) => {
@@ -135,7 +135,7 @@ pub(crate) async fn drive(
         .map(|number| Ok(handle.submit(players::open(number)?)))
         .collect::<anyhow::Result<_>>()?;
     for answer in opened {
-        answer.await?;
+        answer.await.result?;
     }
     let run = Rc::new(Run {
         handle,
