@@ -37,8 +37,11 @@ fn main() -> ExitCode {
 
 fn serve(options: &ServeOptions) -> anyhow::Result<ExitCode> {
     let config = options.load()?;
-    let log_level = logging::init(config.log_level, config.log_format);
-    server::run(&config, options, log_level)
+    let log_level = logging::init(config.log_level, config.log_format)
+        .context("create the thread that writes the log")?;
+    let ended = server::run(&config, options, log_level);
+    logging::flush();
+    ended
 }
 
 fn config_check(

@@ -9,7 +9,9 @@ use axum::routing::{get, post, put};
 
 use super::errors::AdminError;
 use super::server::App;
-use super::{accounts, auth, books, health, import, metrics, money, sessions, transactions};
+use super::{
+    accounts, auth, books, health, import, metrics, money, sessions, slow_requests, transactions,
+};
 
 /// All routes of operator.md section 4 that exist.
 pub(super) fn router(app: App) -> Router {
@@ -47,6 +49,7 @@ pub(super) fn router(app: App) -> Router {
         )
         .route("/import", post(import::import))
         .route("/trial-balance", get(books::trial_balance))
+        .route("/slow-requests", get(slow_requests::list))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(from_fn_with_state(app.clone(), auth::require_token));

@@ -20,10 +20,12 @@ use super::import::IMPORTS_AT_ONCE;
 use super::listener::{CONNECTIONS_MAX, IDLE_TIMEOUT, Listener};
 use super::metrics::{AnswerCounts, MetricsSource};
 use super::routes;
+use super::slow_requests::SlowRequests;
 use super::transactions::LISTS_AT_ONCE;
 use crate::domain::Domains;
 use crate::live::Live;
 use crate::settings::Settings;
+use crate::slow::SlowRing;
 
 /// How often the pump of the control plane looks for answers that are overdue.
 const PUMP_WAKE_INTERVAL: Duration = Duration::from_secs(1);
@@ -47,6 +49,8 @@ pub struct AdminState {
     pub data: DataSet,
     /// How far back an account's transactions are listed.
     pub idempotency_window: Duration,
+    /// Where the shards put the wallet's slow requests.
+    pub slow_ring: Arc<SlowRing>,
 }
 
 /// What handlers share.
@@ -59,6 +63,7 @@ pub(super) struct Shared {
     pub(super) imports: Arc<Semaphore>,
     pub(super) lists: Arc<Semaphore>,
     pub(super) bookings: Arc<Bookings>,
+    pub(super) slow_requests: SlowRequests,
     pub(super) answers: AnswerCounts,
 }
 
@@ -134,6 +139,7 @@ impl AdminServer {
         let app = App(Arc::new(Shared {
             lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)),
             bookings: Arc::new(Bookings::new(state.data.clone())),
+            slow_requests: SlowRequests::new(Arc::clone(&state.slow_ring)),
             state,
             started_at: shards::runtime::now(),
             imports: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),

@@ -65,6 +65,8 @@ pub struct Config {
     pub log_level: LogLevel,
     /// The form of the messages.
     pub log_format: LogFormat,
+    /// A request that the wallet works on for longer is kept, counted and logged as slow.
+    pub slow_request: Duration,
     /// Peers whose `X-Forwarded-For` is believed (protocol.md section 5).
     pub trusted_proxies: Vec<IpNet>,
     /// Addresses.
@@ -286,6 +288,8 @@ impl Default for Config {
             shutdown_timeout: Duration::from_secs(10),
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,
+            // A commit takes one or two; a player does not feel it yet.
+            slow_request: Duration::from_millis(10),
             trusted_proxies: vec![
                 IpNet::from(IpAddr::V4(Ipv4Addr::LOCALHOST)),
                 IpNet::from(IpAddr::V6(Ipv6Addr::LOCALHOST)),

@@ -28,6 +28,7 @@ const SCALAR_KEYS: &[(&str, Kind)] = &[
     ("shutdown_timeout", Kind::Text),
     ("log_level", Kind::Text),
     ("log_format", Kind::Text),
+    ("slow_request", Kind::Text),
     ("listen.wallet", Kind::Text),
     ("listen.admin", Kind::Text),
     ("listen.shard_ports", Kind::Integer),

@@ -22,6 +22,7 @@ struct Printed {
     shutdown_timeout: String,
     log_level: &'static str,
     log_format: &'static str,
+    slow_request: String,
     trusted_proxies: Vec<String>,
     listen: PrintedListen,
     admin: PrintedAdmin,
@@ -147,6 +148,7 @@ fn printed(config: &Config) -> Printed {
         shutdown_timeout: duration(config.shutdown_timeout),
         log_level: config.log_level.word(),
         log_format: config.log_format.word(),
+        slow_request: duration(config.slow_request),
         trusted_proxies: texts(&config.trusted_proxies),
         listen: PrintedListen {
             wallet: config.listen.wallet.to_string(),

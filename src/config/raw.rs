@@ -49,6 +49,7 @@ pub(super) struct Root {
     pub(super) shutdown_timeout: Item<String>,
     pub(super) log_level: Item<String>,
     pub(super) log_format: Item<String>,
+    pub(super) slow_request: Item<String>,
     pub(super) trusted_proxies: List<String>,
     pub(super) listen: Table<Listen>,
     pub(super) admin: Table<Admin>,

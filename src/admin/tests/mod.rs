@@ -105,6 +105,7 @@ impl Fixture {
                 spool_dir: spool_dir.path().to_owned(),
                 data,
                 idempotency_window: settings.ledger.idempotency_window,
+                slow_ring: Arc::default(),
             })
             .unwrap();
         Self {

@@ -47,6 +47,7 @@ fn what_is_decided_at_the_start_cannot_change() {
 fn what_can_change_is_named_without_its_value() {
     for (line, key) in [
         ("log_level = \"debug\"", "log_level"),
+        ("slow_request = \"1s\"", "slow_request"),
         ("trusted_proxies = []", "trusted_proxies"),
         ("admin.token = \"t0ken\"", "admin.token"),
         ("limits.max_connections = 7", "limits.max_connections"),
