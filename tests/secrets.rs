@@ -19,7 +19,7 @@ fn no_password_token_or_session_key_is_ever_logged() {
             ..Setup::default()
         }
         .start();
-        server.edit_config(|text| format!("slow_request = \"1us\"\n{text}"));
+        server.edit_config(|text| format!("slow_request = \"1ns\"\n{text}"));
         assert_eq!(server.reload(), "done");
         let mut admin = Admin::of(&server);
         admin.account("acme/p1", "7319.42");

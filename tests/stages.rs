@@ -172,7 +172,7 @@ fn the_histograms_count_the_stages_that_requests_had() {
 
 /// From now on every request is slow.
 fn make_slow(server: &Server) {
-    server.edit_config(|text| format!("slow_request = \"1us\"\n{text}"));
+    server.edit_config(|text| format!("slow_request = \"1ns\"\n{text}"));
     assert_eq!(server.reload(), "done");
 }
 

@@ -56,7 +56,7 @@ const SPIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(10
 
 /// With the shortest one every request is slow, which shows what each of a quiet server's
 /// does; a day is never.
-const SLOW_REQUEST: RangeInclusive<Duration> = Duration::from_micros(1)..=DAY;
+const SLOW_REQUEST: RangeInclusive<Duration> = Duration::from_nanos(1)..=DAY;
 
 /// operator.md: at least an hour. The memory of a year of bookings is beyond
 /// any machine; the year is that of humantime.

@@ -136,7 +136,7 @@ fn durations_have_bounds() {
     );
     check_line(
         "slow_request = \"0s\"",
-        "p.toml:1: slow_request: expected a duration from 1us to 1day, such as \"10s\" or \
+        "p.toml:1: slow_request: expected a duration from 1ns to 1day, such as \"10s\" or \
          \"1h 30m\", got \"0s\"",
     );
     check_domain(
