@@ -85,7 +85,10 @@ impl Committer {
     fn settle(&mut self, log: &mut Log) -> Result<(), LogError> {
         let metrics = &self.inner.metrics;
         let room = self.supply.settle(log, metrics)?;
-        self.inner.shard.borrow_mut().set_room(room);
+        let mut shard = self.inner.shard.borrow_mut();
+        shard.set_room(room);
+        let bytes = log.buffer_bytes() + self.spare.buffer_bytes() + shard.waiting_bytes();
+        metrics.memory.log.set(bytes as u64);
         let segment = log.position().segment;
         metrics.log_segment.set(u64::from(segment));
         self.reach.publish(segment);
@@ -106,7 +109,9 @@ impl Committer {
         let inner = &self.inner;
         inner.metrics.commit_duration.record(started.elapsed());
         inner.metrics.batches.add(1);
-        inner.metrics.postings.add(u64::from(batch.postings()));
+        let postings = u64::from(batch.postings());
+        inner.metrics.postings.add(postings);
+        inner.metrics.commit_batch.record(postings);
         for (reply_to, outcome) in inner.shard.borrow_mut().batch_durable() {
             inner.deliver(reply_to, Ok(outcome));
             if !self.rung.contains(&reply_to.peer) {
