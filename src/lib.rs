@@ -22,4 +22,5 @@ mod shell;
 mod signals;
 pub mod tls;
 pub mod tune;
+pub mod usage;
 pub mod wallet;
