@@ -134,6 +134,24 @@ fn memory_is_told_by_what_is_in_it_and_is_a_part_of_the_heap() {
     assert!(tables < heap, "{tables} of {heap}");
     // Much more than that nobody holds in a server without players.
     assert!(heap < tables + 64e6, "{tables} of {heap}");
+    // What a connection reads into has 4 KiB at least, and is counted while it is open.
+    let idle = owned(&samples, "buffers");
+    let more: Vec<Wallet> = (0..20)
+        .map(|_| {
+            let mut wallet = Wallet::of("acme", &server);
+            assert_eq!(wallet.balance("acme/p1")["ErrorCode"], 0);
+            wallet
+        })
+        .collect();
+    eventually("the buffers of 20 connections are published", || {
+        let now = owned(&admin.metrics(), "buffers");
+        (now >= idle + 20.0 * 4_096.0).then_some(())
+    });
+    drop(more);
+    eventually("they are gone with them", || {
+        let now = owned(&admin.metrics(), "buffers");
+        (now < idle + 4_096.0).then_some(())
+    });
     let end = play.end("r1");
     assert_eq!(play.told(&end), "0 9.00+0.00");
     eventually("the round is closed", || {
