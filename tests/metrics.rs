@@ -3,7 +3,7 @@
 mod common;
 
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::{Admin, Client, Play, Request, Server, Wallet, eventually};
 
@@ -174,6 +174,26 @@ fn batches_are_counted_with_their_postings() {
     let batches = count("purser_commit_batches_total");
     assert_eq!(count("purser_commit_batch_postings_count"), batches);
     assert!((1.0..=20.0).contains(&batches));
+}
+
+#[test]
+fn time_at_work_adds_up_and_is_less_than_time() {
+    let server = Server::start();
+    let mut admin = Admin::of(&server);
+    let mut wallet = Wallet::of("acme", &server);
+    admin.account("acme/p1", "1.00");
+    let started = Instant::now();
+    let first = admin.metric_sum("purser_executor_busy_seconds_total");
+    let mut last = first;
+    // Eight publications.
+    while started.elapsed() < Duration::from_secs(2) {
+        assert_eq!(wallet.balance("acme/p1")["ErrorCode"], 0);
+        let now = admin.metric_sum("purser_executor_busy_seconds_total");
+        assert!(now >= last, "{last} {now}");
+        last = now;
+    }
+    let busy = last - first;
+    assert!(busy > 0.0 && busy < 2.0 * started.elapsed().as_secs_f64());
 }
 
 #[test]

@@ -341,7 +341,7 @@ fn write_shards(text: &mut PrometheusText, app: &App) {
     for (id, shard) in &shards {
         busy.sample(
             &[("shard", id)],
-            Duration::from_micros(shard.busy_us.get()).as_secs_f64(),
+            Duration::from_nanos(shard.busy_ns.get()).as_secs_f64(),
         );
     }
 }

@@ -578,7 +578,7 @@ async fn keep_house(inner: Rc<Inner>) {
         memory.sessions.set(bytes.sessions as u64);
         memory.transactions.set(bytes.transactions as u64);
         memory.rounds.set(bytes.rounds as u64);
-        metrics.busy_us.set(busy_us());
+        metrics.busy_ns.add(busy_ns_since_the_last_look());
         metrics
             .money_imbalance
             .set(imbalance(shard.ledger().books()));
@@ -587,13 +587,15 @@ async fn keep_house(inner: Rc<Inner>) {
     }
 }
 
-/// How long this thread's executor has been at work.
+/// How long this thread's executor was at work since somebody last asked; nobody else does.
 ///
 /// By the executor's clock rather than the thread's CPU time: while a flush holds the shard,
-/// or another process its CPU, nobody is served, and that is what a busy shard means.
-fn busy_us() -> u64 {
+/// or another process its CPU, nobody is served, and that is what a busy shard means. To
+/// look for work before sleeping is no work, though it takes CPU time.
+fn busy_ns_since_the_last_look() -> u64 {
+    // This sets what it returns back to nothing.
     let at_work = glommio::executor().executor_stats().total_runtime();
-    u64::try_from(at_work.as_micros()).unwrap_or(u64::MAX)
+    u64::try_from(at_work.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Minor units that all books together are off by; more than a number holds is that number.

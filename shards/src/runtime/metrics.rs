@@ -31,9 +31,9 @@ pub struct ShardMetrics {
     pub commit_duration: Histogram,
     /// Postings of each batch.
     pub commit_batch: Sizes,
-    /// How long the executor was at work, in µs: the time in which it did not sleep for
+    /// How long the executor was at work, in ns: the time in which it did not sleep for
     /// want of it.
-    pub busy_us: Counter,
+    pub busy_ns: Counter,
     /// Bookings are refused because the disk is full: 1, otherwise 0.
     pub disk_full: Counter,
     /// The log is written by a thread beside the shard, because the disk is slow: 1,
