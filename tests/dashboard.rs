@@ -85,7 +85,10 @@ impl Live {
 
 fn sum(metrics: &Value, name: &str) -> f64 {
     let samples = metrics[name]["Samples"].as_array().unwrap();
-    samples.iter().map(|sample| sample["Value"].as_f64().unwrap()).sum()
+    samples
+        .iter()
+        .map(|sample| sample["Value"].as_f64().unwrap())
+        .sum()
 }
 
 #[test]
@@ -110,17 +113,43 @@ fn the_page_needs_no_token_and_its_policy_lets_it_do_little() {
     }
     for (name, answer) in answers {
         let policy = answer.field("Content-Security-Policy").unwrap();
-        assert!(policy.starts_with("default-src 'none'; "), "{name}: {policy}");
-        for directive in ["frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'"] {
+        assert!(
+            policy.starts_with("default-src 'none'; "),
+            "{name}: {policy}"
+        );
+        for directive in [
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+            "form-action 'none'",
+        ] {
             assert!(policy.contains(directive), "{name}: {policy}");
         }
-        assert!(!policy.contains("unsafe") && !policy.contains('*'), "{name}: {policy}");
-        assert_eq!(answer.field("X-Content-Type-Options"), Some("nosniff"), "{name}");
-        assert_eq!(answer.field("Referrer-Policy"), Some("no-referrer"), "{name}");
+        assert!(
+            !policy.contains("unsafe") && !policy.contains('*'),
+            "{name}: {policy}"
+        );
+        assert_eq!(
+            answer.field("X-Content-Type-Options"),
+            Some("nosniff"),
+            "{name}"
+        );
+        assert_eq!(
+            answer.field("Referrer-Policy"),
+            Some("no-referrer"),
+            "{name}"
+        );
     }
-    for target in ["/dashboard/", "/dashboard/nothing.js", "/dashboard/..%2fmod.rs"] {
+    for target in [
+        "/dashboard/",
+        "/dashboard/nothing.js",
+        "/dashboard/..%2fmod.rs",
+    ] {
         let answer = client.call(&Request::new("GET", target));
-        assert_eq!((answer.status, &answer.json()["Error"]), (404, &"not_found".into()), "{target}");
+        assert_eq!(
+            (answer.status, &answer.json()["Error"]),
+            (404, &"not_found".into()),
+            "{target}"
+        );
     }
     let answer = client.call(&Request::new("POST", "/dashboard").body(""));
     assert_eq!(answer.status, 405);
@@ -177,7 +206,10 @@ fn events_have_every_metric_and_counters_that_grow() {
     let scrape = String::from_utf8(admin.get("/metrics").body).unwrap();
     let mut families = 0;
     for line in scrape.lines() {
-        if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+        if let Some((name, kind)) = line
+            .strip_prefix("# TYPE ")
+            .and_then(|rest| rest.split_once(' '))
+        {
             assert_eq!(last["Metrics"][name]["Kind"], kind, "{name}");
             families += 1;
         }
@@ -209,7 +241,10 @@ fn there_are_so_many_streams_and_no_more() {
     }
     let mut admin = Admin::of(&server);
     let answer = admin.get("/admin/v1/live");
-    assert_eq!((answer.status, answer.field("Retry-After")), (503, Some("5")));
+    assert_eq!(
+        (answer.status, answer.field("Retry-After")),
+        (503, Some("5"))
+    );
     assert_eq!(answer.json()["Error"], "overloaded");
     // Everything else goes on.
     assert_eq!(admin.get("/admin/v1/trial-balance").status, 200);
@@ -235,7 +270,11 @@ fn a_drain_ends_streams_and_does_not_wait_for_them() {
     assert_eq!(live.end(), "stopping");
     let ended = server.ended();
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
-    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[test]

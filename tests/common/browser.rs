@@ -60,7 +60,10 @@ impl Browser {
         let (sender, messages) = channel();
         thread::spawn(move || {
             let mut bytes = Vec::new();
-            while output.read_until(0, &mut bytes).is_ok_and(|length| length > 0) {
+            while output
+                .read_until(0, &mut bytes)
+                .is_ok_and(|length| length > 0)
+            {
                 bytes.pop_if(|last| *last == 0);
                 let Ok(message) = serde_json::from_slice(&bytes) else {
                     break;
@@ -83,7 +86,10 @@ impl Browser {
         let page = browser.call("Target.createTarget", json!({"url": "about:blank"}));
         let attach = json!({"targetId": page["targetId"], "flatten": true});
         let attached = browser.call("Target.attachToTarget", attach);
-        attached["sessionId"].as_str().unwrap().clone_into(&mut browser.session);
+        attached["sessionId"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut browser.session);
         for domain in ["Page", "Runtime", "Log"] {
             browser.call(&format!("{domain}.enable"), json!({}));
         }
@@ -208,11 +214,16 @@ impl Browser {
         let is_complaint = match message["method"].as_str() {
             Some("Runtime.exceptionThrown") => true,
             Some("Runtime.consoleAPICalled") => {
-                matches!(params["type"].as_str(), Some("error" | "warning" | "assert"))
+                matches!(
+                    params["type"].as_str(),
+                    Some("error" | "warning" | "assert")
+                )
             }
             Some("Log.entryAdded") => {
                 let entry = &params["entry"];
-                entry["level"] != "info" && entry["level"] != "verbose" && entry["source"] != "network"
+                entry["level"] != "info"
+                    && entry["level"] != "verbose"
+                    && entry["source"] != "network"
             }
             _ => false,
         };

@@ -302,7 +302,9 @@ mod tests {
         stream
             .set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            .unwrap();
         stream
     }
 
@@ -349,7 +351,10 @@ mod tests {
             let (bytes, ended_well) = reading.await.unwrap();
             assert!(ended_well);
             let end = String::from_utf8_lossy(&bytes[bytes.len() - 60..]).into_owned();
-            assert!(end.contains("event: end\ndata: {\"Reason\":\"stopping\"}"), "{end}");
+            assert!(
+                end.contains("event: end\ndata: {\"Reason\":\"stopping\"}"),
+                "{end}"
+            );
             until_open(&streams, 0).await;
         });
     }
@@ -381,7 +386,10 @@ mod tests {
             streams.end("token", |found| std::ptr::eq(found, &raw const *seat));
             let (bytes, _) = first.await.unwrap();
             let text = String::from_utf8(bytes).unwrap();
-            assert!(text.contains("data: 1\n") && text.contains("\"token\""), "{text}");
+            assert!(
+                text.contains("data: 1\n") && text.contains("\"token\""),
+                "{text}"
+            );
             until_open(&streams, 1).await;
             streams.close();
             let (bytes, _) = second.await.unwrap();

@@ -80,6 +80,7 @@ function show(part) {
   byId("dashboard").hidden = part !== "dashboard";
   byId("log-out").hidden = part !== "dashboard";
   byId("status").hidden = part !== "dashboard";
+  byId("panels").hidden = part !== "dashboard";
 }
 
 function start() {

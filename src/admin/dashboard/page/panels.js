@@ -107,20 +107,24 @@ const TILES = [
   {
     label: "Books",
     value: (model) => (imbalance(model) > 0 ? "Out of balance" : "In balance"),
-    note: (model) => `off by ${format.count(imbalance(model))} minor units`,
+    note: (model) =>
+      imbalance(model) > 0 ? `off by ${format.count(imbalance(model))} minor units` : "all of them sum to zero",
     mood: (model) => (imbalance(model) > 0 ? "bad" : "good"),
   },
   {
     label: "Stored data",
     value: (model) => storedData(model).text,
-    note: (model) => `checkpoint ${format.age(model.largest("purser_checkpoint_age_seconds"))} old`,
+    note: (model) =>
+      model.value("purser_checkpoint_bytes") > 0
+        ? `checkpoint ${format.age(model.largest("purser_checkpoint_age_seconds"))} old`
+        : "no checkpoint yet",
     mood: (model) => storedData(model).mood,
   },
 ];
 
 const ENDPOINT_COLUMNS = [
   { key: "op", label: "Endpoint", isText: true, isHead: true },
-  { key: "rate", label: "Requests/s" },
+  { key: "rate", label: "Per second" },
   { key: "p50", label: "p50" },
   { key: "p95", label: "p95" },
   { key: "p99", label: "p99" },
@@ -335,7 +339,7 @@ function unavailableReasons(model) {
   if (model.rate("purser_http_requests_refused_total") > 0) {
     reasons.push("Too many in flight");
   }
-  return reasons.length > 0 ? reasons.join(", ") : "busy, draining, disk full, no answer";
+  return reasons.length > 0 ? reasons.join(", ") : "every request was taken";
 }
 
 function imbalance(model) {

@@ -5,7 +5,7 @@ import { Table, byId, el, setText } from "./dom.js";
 import * as format from "./format.js";
 
 /** Rows shown: the newest; the server remembers more. */
-const ROWS = 20;
+const ROWS = 10;
 
 const COLUMNS = [
   { key: "at", label: "Time", isText: true },
