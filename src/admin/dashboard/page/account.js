@@ -14,8 +14,8 @@ const COLUMNS = [
   { key: "amount", label: "Amount" },
   { key: "cash", label: "Cash after" },
   { key: "bonus", label: "Bonus after" },
-  { key: "round", label: "Round", isText: true },
   { key: "game", label: "Game", isText: true },
+  { key: "round", label: "Round", isText: true },
   { key: "id", label: "Transaction", isText: true },
 ];
 
@@ -105,8 +105,8 @@ export class AccountSearch {
           amount: format.money(row.Amount),
           cash: format.money(row.CashFunds),
           bonus: format.money(row.BonusFunds),
-          round: row.GameRoundID ?? "",
           game: row.GameID ?? "",
+          round: row.GameRoundID ?? "",
           id: row.OriginalTransactionID
             ? `${row.TransactionID} (of ${row.OriginalTransactionID})`
             : row.TransactionID,
