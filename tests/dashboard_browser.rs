@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::{ADMIN_TOKEN, Admin, Browser, Play, Server, eventually};
+use common::{ADMIN_TOKEN, Admin, Browser, Play, Server};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -48,7 +48,7 @@ fn under_load<T>(server: &Server, players: usize, work: impl FnOnce() -> T) -> T
                         return;
                     }
                     play_round(&mut play, turn);
-                    thread::sleep(Duration::from_millis(3));
+                    thread::sleep(Duration::from_millis(8));
                 }
             });
         }
@@ -70,10 +70,10 @@ fn play_round(play: &mut Play, turn: u64) {
     let stake = if turn % 8 == 7 { "5000.00" } else { "1.00" };
     let call = play.bet(&bet, &round, stake);
     let placed = play.send(&call)["ErrorCode"] == 0;
-    if placed && turn % 5 == 0 {
+    if placed && turn.is_multiple_of(5) {
         let call = play.rollback(&format!("o-{turn}"), &round, &bet, stake);
         play.send(&call);
-    } else if placed && turn % 2 == 0 {
+    } else if placed && turn.is_multiple_of(2) {
         let call = play.award(&award, &round, "1.50");
         play.send(&call);
     }
@@ -81,7 +81,7 @@ fn play_round(play: &mut Play, turn: u64) {
         let call = play.end(&round);
         play.send(&call);
     }
-    if turn % 10 == 0 {
+    if turn.is_multiple_of(10) {
         let token = play.wallet.token(&account);
         play.wallet.redeem_token(&token);
     }
@@ -469,37 +469,33 @@ fn it_computes_rates_and_quantiles_as_prometheus_does() {
     );
 }
 
-/// The pictures of `docs/dashboard.md`: `cargo test --test dashboard_browser -- --ignored`.
+/// Writes the pictures of `docs/dashboard.md` and two of a phone, to be made smaller by hand
+/// (`pngquant 64`): `PURSER_PICTURES=DIR cargo test --test dashboard_browser -- --ignored`.
 /// It plays for two minutes, so that the charts are full.
 #[test]
-#[ignore = "writes docs/pictures"]
+#[ignore = "writes pictures"]
 fn pictures_of_it() {
+    let folder = std::env::var("PURSER_PICTURES").expect("PURSER_PICTURES: a directory");
     let mut browser = Browser::start().expect("Chromium");
     let server = Server::start();
-    let folder = std::env::var("PURSER_PICTURES")
-        .unwrap_or_else(|_| format!("{}/docs/pictures", env!("CARGO_MANIFEST_DIR")));
-    let seconds =
-        std::env::var("PURSER_PICTURES_AFTER_S").map_or(125, |text| text.parse().unwrap());
-    std::fs::create_dir_all(&folder).unwrap();
     browser.resize(1280, 900);
-    browser.prefer("light");
-    under_load(&server, 8, || {
+    under_load(&server, 6, || {
         log_in(&mut browser, &server);
-        thread::sleep(Duration::from_secs(seconds));
+        thread::sleep(Duration::from_secs(122));
         browser.eval("document.querySelector('#account-id').focus()");
         browser.write("acme/player-3");
         browser.press("Enter");
-        eventually("the account is found", || {
-            (browser.eval("document.querySelector('#account').hidden") == false).then_some(())
-        });
+        browser.until(
+            "the account is found",
+            "!document.querySelector('#account').hidden",
+        );
         browser.eval("document.activeElement.blur(); window.scrollTo(0, 0)");
-        for (width, name) in [(1280, ""), (390, "-phone")] {
+        for (width, name) in [(1280, "dashboard"), (390, "phone")] {
             for scheme in ["light", "dark"] {
                 browser.prefer(scheme);
                 browser.resize(width, 900);
                 thread::sleep(Duration::from_secs(2));
-                let file = format!("{folder}/dashboard{name}-{scheme}.png");
-                browser.picture(Path::new(&file), true);
+                browser.picture(Path::new(&format!("{folder}/{name}-{scheme}.png")));
             }
         }
     });

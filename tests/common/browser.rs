@@ -83,22 +83,22 @@ impl Browser {
             complaints: Vec::new(),
             _profile: profile,
         };
-        let page = browser.call("Target.createTarget", json!({"url": "about:blank"}));
+        let page = browser.call("Target.createTarget", &json!({"url": "about:blank"}));
         let attach = json!({"targetId": page["targetId"], "flatten": true});
-        let attached = browser.call("Target.attachToTarget", attach);
+        let attached = browser.call("Target.attachToTarget", &attach);
         attached["sessionId"]
             .as_str()
             .unwrap()
             .clone_into(&mut browser.session);
         for domain in ["Page", "Runtime", "Log"] {
-            browser.call(&format!("{domain}.enable"), json!({}));
+            browser.call(&format!("{domain}.enable"), &json!({}));
         }
         Some(browser)
     }
 
     /// Goes to an address and waits until the page has loaded.
     pub fn open(&mut self, url: &str) {
-        let answer = self.call("Page.navigate", json!({"url": url}));
+        let answer = self.call("Page.navigate", &json!({"url": url}));
         assert!(answer.get("errorText").is_none(), "{url}: {answer}");
         self.until("the page is loaded", "document.readyState === 'complete'");
     }
@@ -107,7 +107,7 @@ impl Browser {
     pub fn eval(&mut self, expression: &str) -> Value {
         let answer = self.call(
             "Runtime.evaluate",
-            json!({"expression": expression, "awaitPromise": true, "returnByValue": true}),
+            &json!({"expression": expression, "awaitPromise": true, "returnByValue": true}),
         );
         assert!(
             answer.get("exceptionDetails").is_none(),
@@ -134,7 +134,7 @@ impl Browser {
 
     /// Types into what has the focus.
     pub fn write(&mut self, text: &str) {
-        self.call("Input.insertText", json!({"text": text}));
+        self.call("Input.insertText", &json!({"text": text}));
     }
 
     /// Presses a key, such as `Tab` or `Enter`.
@@ -149,7 +149,7 @@ impl Browser {
             let text = if kind == "keyDown" { text } else { "" };
             self.call(
                 "Input.dispatchKeyEvent",
-                json!({"type": kind, "key": key, "code": key, "text": text,
+                &json!({"type": kind, "key": key, "code": key, "text": text,
                        "windowsVirtualKeyCode": code}),
             );
         }
@@ -159,7 +159,7 @@ impl Browser {
     pub fn resize(&mut self, width: u32, height: u32) {
         self.call(
             "Emulation.setDeviceMetricsOverride",
-            json!({"width": width, "height": height, "deviceScaleFactor": 1,
+            &json!({"width": width, "height": height, "deviceScaleFactor": 1,
                    "mobile": width < 600}),
         );
     }
@@ -167,14 +167,17 @@ impl Browser {
     /// Tells the page what the system prefers: `light` or `dark`.
     pub fn prefer(&mut self, scheme: &str) {
         let feature = json!({"name": "prefers-color-scheme", "value": scheme});
-        self.call("Emulation.setEmulatedMedia", json!({"features": [feature]}));
+        self.call(
+            "Emulation.setEmulatedMedia",
+            &json!({"features": [feature]}),
+        );
     }
 
-    /// Writes a picture of the window as PNG; `beyond`: of the whole page.
-    pub fn picture(&mut self, file: &Path, beyond: bool) {
+    /// Writes a picture of the whole page as PNG.
+    pub fn picture(&mut self, file: &Path) {
         let answer = self.call(
             "Page.captureScreenshot",
-            json!({"format": "png", "captureBeyondViewport": beyond}),
+            &json!({"format": "png", "captureBeyondViewport": true}),
         );
         let bytes = STANDARD.decode(answer["data"].as_str().unwrap()).unwrap();
         std::fs::write(file, bytes).unwrap();
@@ -184,11 +187,11 @@ impl Browser {
     /// no success are not among them: those the page is to handle.
     pub fn complaints(&mut self) -> &[String] {
         // Whatever was said before this answer has come.
-        self.call("Runtime.evaluate", json!({"expression": "0"}));
+        self.call("Runtime.evaluate", &json!({"expression": "0"}));
         &self.complaints
     }
 
-    fn call(&mut self, method: &str, params: Value) -> Value {
+    fn call(&mut self, method: &str, params: &Value) -> Value {
         self.last_id += 1;
         let id = self.last_id;
         let mut command = json!({"id": id, "method": method, "params": params});
