@@ -470,12 +470,12 @@ fn it_computes_rates_and_quantiles_as_prometheus_does() {
 }
 
 /// Writes the pictures of `docs/dashboard.md` and two of a phone, to be made smaller by hand
-/// (`pngquant 64`): `PURSER_PICTURES=DIR cargo test --test dashboard_browser -- --ignored`.
+/// (`pngquant 64`): `DASHBOARD_PICTURES=DIR cargo test --test dashboard_browser -- --ignored`.
 /// It plays for two minutes, so that the charts are full.
 #[test]
 #[ignore = "writes pictures"]
 fn pictures_of_it() {
-    let folder = std::env::var("PURSER_PICTURES").expect("PURSER_PICTURES: a directory");
+    let folder = std::env::var("DASHBOARD_PICTURES").expect("DASHBOARD_PICTURES: a directory");
     let mut browser = Browser::start().expect("Chromium");
     let server = Server::start();
     browser.resize(1280, 900);
