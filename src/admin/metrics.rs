@@ -41,14 +41,20 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// `GET /metrics`.
 pub(super) async fn scrape(State(app): State<App>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], write_all(&app))
+}
+
+/// Everything that is counted, as it stands now.
+pub(super) fn write_all(app: &App) -> String {
     let mut text = PrometheusText::default();
-    write_process(&mut text, &app);
+    write_process(&mut text, app);
     write_answers(&mut text, &app.answers);
-    write_shards(&mut text, &app);
+    app.live_streams.write_metrics(&mut text);
+    write_shards(&mut text, app);
     for source in &app.metrics_sources {
         source(&mut text);
     }
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text.into_string())
+    text.into_string()
 }
 
 #[expect(

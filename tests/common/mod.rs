@@ -7,6 +7,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 mod admin;
+mod browser;
 mod certificates;
 mod http;
 mod play;
@@ -15,6 +16,7 @@ mod tls;
 mod wallet;
 
 pub use admin::Admin;
+pub use browser::Browser;
 pub use certificates::{Authority, Issued};
 pub use http::{Answer, Client, Request, assert_transport_error};
 pub use play::{Call, Play};
