@@ -9,7 +9,7 @@ use axum::routing::{get, post, put};
 
 use super::errors::AdminError;
 use super::server::App;
-use super::{accounts, auth, books, health, import, metrics, money, sessions, transactions};
+use super::{accounts, auth, books, health, import, metrics, money, openapi, sessions, transactions};
 
 /// All routes of operator.md section 4 that exist.
 pub(super) fn router(app: App) -> Router {
@@ -54,6 +54,9 @@ pub(super) fn router(app: App) -> Router {
         .route("/metrics", get(metrics::scrape))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::page))
+        .route("/docs/{file}", get(openapi::part))
         .method_not_allowed_fallback(method_not_allowed)
         .nest("/admin/v1", guarded)
         .fallback(not_found)

@@ -19,6 +19,7 @@ use super::health::Readiness;
 use super::import::IMPORTS_AT_ONCE;
 use super::listener::{CONNECTIONS_MAX, IDLE_TIMEOUT, Listener};
 use super::metrics::{AnswerCounts, MetricsSource};
+use super::openapi::WalletAddress;
 use super::routes;
 use super::transactions::LISTS_AT_ONCE;
 use crate::domain::Domains;
@@ -47,6 +48,8 @@ pub struct AdminState {
     pub data: DataSet,
     /// How far back an account's transactions are listed.
     pub idempotency_window: Duration,
+    /// Where the wallet is, for the documentation.
+    pub wallet: WalletAddress,
 }
 
 /// What handlers share.
@@ -55,6 +58,8 @@ pub(super) struct App(Arc<Shared>);
 
 pub(super) struct Shared {
     state: AdminState,
+    /// Where the admin API is.
+    pub(super) addr: SocketAddr,
     pub(super) started_at: UnixMillis,
     pub(super) imports: Arc<Semaphore>,
     pub(super) lists: Arc<Semaphore>,
@@ -135,6 +140,7 @@ impl AdminServer {
             lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)),
             bookings: Arc::new(Bookings::new(state.data.clone())),
             state,
+            addr: self.addr,
             started_at: shards::runtime::now(),
             imports: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
             answers: AnswerCounts::default(),

@@ -8,6 +8,7 @@
 
 mod admin;
 mod certificates;
+mod contract;
 mod http;
 mod play;
 mod server;
@@ -16,6 +17,7 @@ mod wallet;
 
 pub use admin::Admin;
 pub use certificates::{Authority, Issued};
+pub use contract::{Api, Operation, assert_agrees, document};
 pub use http::{Answer, Client, Request, assert_transport_error};
 pub use play::{Call, Play};
 pub use server::{ADMIN_TOKEN, Ended, Server, Setup, address, run, run_until};
