@@ -32,7 +32,10 @@ fn paths_in(file: &str, beginnings: &[&str]) -> BTreeSet<String> {
 
 fn documented(api: Api) -> BTreeSet<String> {
     let operations = document().operations(api);
-    operations.into_iter().map(|operation| operation.path).collect()
+    operations
+        .into_iter()
+        .map(|operation| operation.path)
+        .collect()
 }
 
 #[test]
@@ -44,10 +47,9 @@ fn every_path_of_the_wallet_is_in_the_document_and_the_other_way_round() {
 
 #[test]
 fn every_path_of_the_admin_api_is_in_the_document_and_the_other_way_round() {
-    let text = fs::read_to_string(
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("src/admin/routes.rs"),
-    )
-    .unwrap();
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/admin/routes.rs"))
+            .unwrap();
     let (guarded, open) = text
         .split_once("Router::new()")
         .and_then(|(_, rest)| rest.split_once("Router::new()"))
@@ -58,7 +60,9 @@ fn every_path_of_the_admin_api_is_in_the_document_and_the_other_way_round() {
         let first_literal = |call: &str| call.split('"').nth(1).unwrap().to_owned();
         calls.map(first_literal).collect()
     };
-    let guarded = routes(guarded).into_iter().map(|path| format!("/admin/v1{path}"));
+    let guarded = routes(guarded)
+        .into_iter()
+        .map(|path| format!("/admin/v1{path}"));
     let served: BTreeSet<String> = guarded
         .chain(routes(open))
         .filter(|path| !UNDOCUMENTED.contains(&path.as_str()))
@@ -126,7 +130,10 @@ fn the_document_is_served_with_the_addresses_of_this_server_and_needs_no_token()
     assert_eq!(url("/v1.0/balance", 0), format!("http://{}", server.wallet));
     assert_eq!(url("/healthz", 0), format!("http://{}", server.wallet));
     assert_eq!(url("/healthz", 1), format!("http://{}", server.admin));
-    assert_eq!(url("/admin/v1/import", 0), format!("http://{}", server.admin));
+    assert_eq!(
+        url("/admin/v1/import", 0),
+        format!("http://{}", server.admin)
+    );
     // Nothing but the addresses differs from what stands in the repository.
     let text = String::from_utf8(answer.body.clone()).unwrap();
     let written = text
@@ -154,16 +161,28 @@ fn the_page_and_its_parts_are_served_and_may_load_nothing_else() {
     let imports = imports.map(|rest| format!("docs/{}", rest.split('"').next().unwrap()));
     parts.extend(imports);
     assert_eq!(parts.len(), 5, "{parts:?}");
-    for path in parts.iter().map(|part| format!("/{part}")).chain(["/docs".to_owned()]) {
+    for path in parts
+        .iter()
+        .map(|part| format!("/{part}"))
+        .chain(["/docs".to_owned()])
+    {
         let answer = get(&server, &path);
         assert_eq!(answer.status, 200, "{path}");
         assert!(!answer.body.is_empty(), "{path}");
         let policy = answer.field("Content-Security-Policy").unwrap();
         assert!(policy.starts_with("default-src 'none'"), "{policy}");
-        assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+        assert!(
+            !policy.contains("unsafe") && !policy.contains("http"),
+            "{policy}"
+        );
         assert_eq!(answer.field("X-Content-Type-Options"), Some("nosniff"));
     }
-    for nowhere in ["/docs/", "/docs/mod.rs", "/docs/..%2Fmod.rs", "/docs/page.css/x"] {
+    for nowhere in [
+        "/docs/",
+        "/docs/mod.rs",
+        "/docs/..%2Fmod.rs",
+        "/docs/page.css/x",
+    ] {
         assert_eq!(get(&server, nowhere).status, 404, "{nowhere}");
     }
 }
@@ -268,7 +287,10 @@ fn demo_key(server: &Server, account: &str) -> String {
     let players: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
     let player = players.as_array().unwrap().iter();
     let mut player = player.filter(|player| player["OperatorAccountID"] == account);
-    player.next().unwrap()["SessionKey"].as_str().unwrap().to_owned()
+    player.next().unwrap()["SessionKey"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[test]
@@ -282,7 +304,11 @@ fn every_example_of_the_wallet_works_against_the_demo() {
     operations.retain(|operation| operation.method == "post");
     let sequence = |operation: &Operation| -> u32 {
         let example = document().of(operation, "/requestBody/content/application~1json/example");
-        example.unwrap()["Sequence"].as_str().unwrap().parse().unwrap()
+        example.unwrap()["Sequence"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap()
     };
     operations.sort_by_key(sequence);
     for operation in &operations {
@@ -317,7 +343,7 @@ fn every_command_of_the_document_works_against_the_demo() {
     walk(&served, "", &mut |pointer, node| {
         if pointer.ends_with("/x-codeSamples/0") {
             let source = node["source"].as_str().unwrap();
-            let at = source.find("\"Sequence\":\"").unwrap() + "\"Sequence\":\"".len();
+            let at = source.find("\"Sequence\": \"").unwrap() + "\"Sequence\": \"".len();
             let sequence: u32 = source[at..].split('"').next().unwrap().parse().unwrap();
             commands.push((sequence, source.to_owned()));
         }
@@ -332,7 +358,10 @@ fn every_command_of_the_document_works_against_the_demo() {
             .output()
             .unwrap();
         let printed = String::from_utf8_lossy(&output.stdout);
-        assert!(printed.starts_with("{\"ErrorCode\":0"), "{command}\n{printed}");
+        assert!(
+            printed.starts_with("{\"ErrorCode\":0"),
+            "{command}\n{printed}"
+        );
     }
 }
 

@@ -9,7 +9,9 @@ use axum::routing::{get, post, put};
 
 use super::errors::AdminError;
 use super::server::App;
-use super::{accounts, auth, books, health, import, metrics, money, openapi, sessions, transactions};
+use super::{
+    accounts, auth, books, health, import, metrics, money, openapi, sessions, transactions,
+};
 
 /// All routes of operator.md section 4 that exist.
 pub(super) fn router(app: App) -> Router {

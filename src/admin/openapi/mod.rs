@@ -135,7 +135,12 @@ mod tests {
     fn the_document_names_the_addresses_under_which_it_was_reached() {
         let cases = [
             // (Host, wallet listens on, admin said, wallet said)
-            ("127.0.0.1:9817", "127.0.0.1:9816", "127.0.0.1:9817", "127.0.0.1:9816"),
+            (
+                "127.0.0.1:9817",
+                "127.0.0.1:9816",
+                "127.0.0.1:9817",
+                "127.0.0.1:9816",
+            ),
             ("box:1", "10.0.0.7:80", "box:1", "10.0.0.7:80"),
             ("box", "0.0.0.0:9816", "box", "box:9816"),
             ("box:9817", "0.0.0.0:9816", "box:9817", "box:9816"),
@@ -154,7 +159,11 @@ mod tests {
             let text = with_addresses(Some(host), "127.0.0.9:99".parse().unwrap(), wallet);
             let document: Value = serde_json::from_str(&text).unwrap();
             let url = |path: &str| document["paths"][path]["servers"][0]["url"].clone();
-            assert_eq!(url("/v1.0/balance"), format!("https://{wallet_said}"), "{host}");
+            assert_eq!(
+                url("/v1.0/balance"),
+                format!("https://{wallet_said}"),
+                "{host}"
+            );
             assert_eq!(url("/metrics"), format!("http://{admin_said}"), "{host}");
         }
     }

@@ -142,7 +142,7 @@ function show(document_) {
     ])));
   followScrolling();
   // What the address names was not there when the browser looked for it.
-  if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+  if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView({ behavior: "instant" });
 }
 
 /// Marks in the navigation what is being read.

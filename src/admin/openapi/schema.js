@@ -48,7 +48,8 @@ function limitsOf(schema) {
   if (least !== undefined && least === most) limits.push(`exactly ${most} characters`);
   else if (least !== undefined && most !== undefined) limits.push(`${least} to ${most} characters`);
   else if (most !== undefined) limits.push(`up to ${most} characters`);
-  else if (least !== undefined) limits.push(`${least} characters or more`);
+  else if (least > 1) limits.push(`${least} characters or more`);
+  else if (least === 1) limits.push("not empty");
   // Bounds of an integer that stands for a text repeat the length.
   if (most === undefined) {
     if (minimum !== undefined && maximum !== undefined) limits.push(`${minimum} to ${maximum}`);

@@ -37,9 +37,9 @@ function curl(request) {
       : `-H "Authorization: Bearer $PURSER_ADMIN_TOKEN"`);
   }
   if (request.body !== undefined) words.push(`-H 'Content-Type: ${request.mediaType}'`);
-  words.push(quoted(request.url));
-  const line = words.join(" ");
-  return request.body === undefined ? line : `${line} \\\n  --data-binary ${quoted(request.body)}`;
+  const parts = [words.join(" "), quoted(request.url)];
+  if (request.body !== undefined) parts.push(`--data-binary ${quoted(request.body)}`);
+  return parts.join(" \\\n  ");
 }
 
 /// The side of an operation of the wallet.

@@ -18,9 +18,7 @@ use shards::types::Currency;
 use shards::wal::DataSet;
 use tempfile::TempDir;
 
-use super::{
-    AdminServer, AdminState, AdminThread, AdminToken, Kind, Readiness, WalletAddress,
-};
+use super::{AdminServer, AdminState, AdminThread, AdminToken, Kind, Readiness, WalletAddress};
 use crate::domain::{Domain, Domains, FundsPriority};
 use crate::live::Live;
 use crate::settings::Settings;
