@@ -24,6 +24,8 @@ UNSAID = (
     "ahead of the wallet's clock",
     "in the future",
     "fraction digits",
+    # 1e999999 is a number.
+    "too large",
     # Days that are in no calendar, and more than 64 bits.
     "YYYY-MM-DDThh:mm:ss",
     # Integers that stand for a text: their digits count; and 1e2 is one to JSON Schema.
@@ -60,6 +62,9 @@ def before_call(ctx, case, kwargs):
     for parameter, value in (("domain", domain), ("player", name), ("key", player["SessionKey"])):
         if parameter in (case.path_parameters or {}) and random.random() < 0.75:
             case.path_parameters[parameter] = value
+    if "player" in (case.path_parameters or {}):
+        # Domain and player together have at most 50 characters.
+        case.path_parameters["player"] = str(case.path_parameters["player"])[:49 - len(domain)]
     # Any text is a cursor to the document; only the server makes those that lead somewhere.
     (case.query or {}).pop("before", None)
     body = case.body
