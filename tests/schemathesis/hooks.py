@@ -9,6 +9,7 @@ import json
 import os
 import random
 import time
+from urllib.parse import unquote
 
 import requests
 import schemathesis
@@ -59,12 +60,14 @@ def before_call(ctx, case, kwargs):
         return
     player = random.choice(PLAYERS)
     domain, name = player["OperatorAccountID"].split("/", 1)
+    parts = case.path_parameters or {}
     for parameter, value in (("domain", domain), ("player", name), ("key", player["SessionKey"])):
-        if parameter in (case.path_parameters or {}) and random.random() < 0.75:
-            case.path_parameters[parameter] = value
-    if "player" in (case.path_parameters or {}):
-        # Domain and player together have at most 50 characters.
-        case.path_parameters["player"] = str(case.path_parameters["player"])[:49 - len(domain)]
+        if parameter in parts and random.random() < 0.75:
+            parts[parameter] = value
+    # Domain and player together have at most 50 characters. They stand here as in the path,
+    # percent-encoded.
+    if len(unquote(f"{parts.get('domain')}/{parts.get('player')}")) > 50:
+        parts["player"] = name
     # Any text is a cursor to the document; only the server makes those that lead somewhere.
     (case.query or {}).pop("before", None)
     body = case.body
