@@ -1,6 +1,7 @@
 //! The server around the shards: everything that knows HTTP, JSON or the command line.
 
 pub mod admin;
+pub mod allocator;
 pub mod cli;
 pub mod config;
 pub mod demo;
@@ -9,6 +10,7 @@ pub mod host;
 pub mod http;
 pub mod listener;
 pub mod live;
+mod log_lines;
 pub mod logging;
 pub mod metrics;
 pub mod offline;
@@ -19,6 +21,8 @@ pub mod server;
 pub mod settings;
 mod shell;
 mod signals;
+pub mod slow;
+pub mod stages;
 pub mod tls;
 pub mod tune;
 pub mod wallet;

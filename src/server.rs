@@ -43,6 +43,7 @@ use crate::preflight::{self, Placement};
 use crate::reload::{ReloadMetrics, Reloader};
 use crate::settings::Settings;
 use crate::shell::quoted;
+use crate::slow::{SlowLog, SlowRing};
 use crate::tls::TlsMetrics;
 use crate::tune::AtStart;
 use crate::wallet::{Parts, Times, TokenMint, WalletMetrics, WalletService};
@@ -64,6 +65,7 @@ struct ServeParts {
     wallet_metrics: Vec<Arc<WalletMetrics>>,
     times: Times,
     mint: Arc<TokenMint>,
+    slow: Arc<SlowRing>,
     tls_metrics: Vec<Arc<TlsMetrics>>,
     draining: Arc<AtomicBool>,
 }
@@ -118,6 +120,7 @@ pub fn run(
             host.exporter(),
             metrics::tls_exporter(parts.settings.clone(), parts.tls_metrics.clone()),
             metrics::reload_exporter(reloads.clone()),
+            metrics::log_exporter(),
         ],
         readiness: readiness.clone(),
         spool_dir: config.data_dir.clone(),
@@ -127,6 +130,7 @@ pub fn run(
             scheme,
             addr: listening.wallet,
         },
+        slow_ring: parts.slow.clone(),
     })?;
     let demo_file = if options.demo {
         match create_demo(&cluster, &config.data_dir) {
@@ -229,6 +233,7 @@ impl ServeParts {
                 clock_skew_max: config.ledger.max_clock_skew,
             },
             mint: Arc::default(),
+            slow: Arc::default(),
             tls_metrics: (0..shards).map(|_| Arc::default()).collect(),
             draining: Arc::default(),
         }
@@ -255,6 +260,7 @@ impl ServeParts {
             draining: self.draining.clone(),
             times: self.times,
             mint: self.mint.clone(),
+            slow: SlowLog::new(handle.id(), self.slow.clone()),
         });
         let patience = connections_share(self.shutdown_timeout);
         let cut = {
@@ -332,6 +338,7 @@ fn start_cluster(
         } else {
             Vec::new()
         },
+        spin: config.spin,
         ledger: LedgerSettings {
             idempotency_window: config.ledger.idempotency_window,
             digest_secret: data.manifest().digest_secret,

@@ -47,7 +47,7 @@ impl Counter {
 #[derive(Debug, Default)]
 pub struct Histogram {
     buckets: [Counter; Self::BUCKETS],
-    sum_us: Counter,
+    sum_ns: Counter,
 }
 
 impl Histogram {
@@ -56,10 +56,12 @@ impl Histogram {
 
     /// Counts one duration.
     pub fn record(&self, duration: Duration) {
-        let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        // 585 years fit; what is longer is no duration.
+        let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let us = ns.div_ceil(1_000);
         let bucket = (64 - us.saturating_sub(1).leading_zeros()) as usize;
         self.buckets[bucket.min(Self::BUCKETS - 1)].add(1);
-        self.sum_us.add(us);
+        self.sum_ns.add(ns);
     }
 
     /// How many durations each bucket holds, not cumulated.
@@ -68,10 +70,10 @@ impl Histogram {
         std::array::from_fn(|bucket| self.buckets[bucket].get())
     }
 
-    /// All durations together, in µs.
+    /// All durations together, in ns: many are shorter than a microsecond.
     #[must_use]
-    pub fn sum_us(&self) -> u64 {
-        self.sum_us.get()
+    pub fn sum_ns(&self) -> u64 {
+        self.sum_ns.get()
     }
 
     /// The upper bound of a bucket, in µs.
@@ -87,20 +89,22 @@ mod tests {
 
     #[test]
     fn a_duration_lands_in_the_first_bucket_that_holds_it() {
-        for (us, bucket) in [
+        for (ns, bucket) in [
             (0, 0),
             (1, 0),
-            (2, 1),
-            (3, 2),
-            (4, 2),
-            (5, 3),
-            (1 << 40, 24),
+            (1_000, 0),
+            (1_001, 1),
+            (2_000, 1),
+            (3_000, 2),
+            (4_000, 2),
+            (4_001, 3),
+            (1 << 50, 24),
         ] {
             let histogram = Histogram::default();
-            histogram.record(Duration::from_micros(us));
+            histogram.record(Duration::from_nanos(ns));
             let counts = histogram.counts();
-            assert_eq!(counts[bucket], 1, "{us} µs in {counts:?}");
-            assert_eq!(histogram.sum_us(), us);
+            assert_eq!(counts[bucket], 1, "{ns} ns in {counts:?}");
+            assert_eq!(histogram.sum_ns(), ns);
         }
     }
 }

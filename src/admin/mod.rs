@@ -27,6 +27,7 @@ mod prometheus;
 mod routes;
 mod server;
 mod sessions;
+mod slow_requests;
 mod transactions;
 mod types;
 

@@ -81,7 +81,7 @@ impl Family<'_> {
     pub fn durations(&mut self, labels: &[(&str, &str)], histogram: &Histogram) -> &mut Self {
         assert!(self.kind == Kind::Histogram);
         let counts = histogram.counts();
-        let sum_seconds = seconds(histogram.sum_us());
+        let sum_seconds = seconds_of_ns(histogram.sum_ns());
         let mut so_far = 0;
         // The last bucket also holds whatever took longer, so it has no bound to name.
         for (bucket, count) in counts[..Histogram::BUCKETS - 1].iter().enumerate() {
@@ -131,6 +131,14 @@ impl Family<'_> {
 )]
 fn seconds(us: u64) -> f64 {
     us as f64 / 1e6
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a sum of 104 days is exact to the nanosecond, and a longer one to 15 digits"
+)]
+fn seconds_of_ns(ns: u64) -> f64 {
+    ns as f64 / 1e9
 }
 
 /// A text with the characters escaped that would end it.

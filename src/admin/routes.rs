@@ -10,7 +10,8 @@ use axum::routing::{get, post, put};
 use super::errors::AdminError;
 use super::server::App;
 use super::{
-    accounts, auth, books, health, import, metrics, money, openapi, sessions, transactions,
+    accounts, auth, books, health, import, metrics, money, openapi, sessions, slow_requests,
+    transactions,
 };
 
 /// All routes of operator.md section 4 that exist.
@@ -49,6 +50,7 @@ pub(super) fn router(app: App) -> Router {
         )
         .route("/import", post(import::import))
         .route("/trial-balance", get(books::trial_balance))
+        .route("/slow-requests", get(slow_requests::list))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(from_fn_with_state(app.clone(), auth::require_token));

@@ -21,10 +21,12 @@ use super::listener::{CONNECTIONS_MAX, IDLE_TIMEOUT, Listener};
 use super::metrics::{AnswerCounts, MetricsSource};
 use super::openapi::WalletAddress;
 use super::routes;
+use super::slow_requests::SlowRequests;
 use super::transactions::LISTS_AT_ONCE;
 use crate::domain::Domains;
 use crate::live::Live;
 use crate::settings::Settings;
+use crate::slow::SlowRing;
 
 /// How often the pump of the control plane looks for answers that are overdue.
 const PUMP_WAKE_INTERVAL: Duration = Duration::from_secs(1);
@@ -50,6 +52,8 @@ pub struct AdminState {
     pub idempotency_window: Duration,
     /// Where the wallet is, for the documentation.
     pub wallet: WalletAddress,
+    /// Where the shards put the wallet's slow requests.
+    pub slow_ring: Arc<SlowRing>,
 }
 
 /// What handlers share.
@@ -64,6 +68,7 @@ pub(super) struct Shared {
     pub(super) imports: Arc<Semaphore>,
     pub(super) lists: Arc<Semaphore>,
     pub(super) bookings: Arc<Bookings>,
+    pub(super) slow_requests: SlowRequests,
     pub(super) answers: AnswerCounts,
 }
 
@@ -139,6 +144,7 @@ impl AdminServer {
         let app = App(Arc::new(Shared {
             lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)),
             bookings: Arc::new(Bookings::new(state.data.clone())),
+            slow_requests: SlowRequests::new(Arc::clone(&state.slow_ring)),
             state,
             addr: self.addr,
             started_at: shards::runtime::now(),

@@ -65,6 +65,9 @@ pub struct ClusterSettings {
     pub flush_place: FlushPlace,
     /// The CPU of each shard, or empty to let the scheduler place them.
     pub pin_to_cpus: Vec<usize>,
+    /// How long a shard that has nothing to do looks for work before it sleeps. Sleeping
+    /// costs the next command the time to wake up, looking the CPU.
+    pub spin: Duration,
     /// For every shard's ledger.
     pub ledger: LedgerSettings,
     /// When logs are folded.
@@ -225,6 +228,7 @@ impl Cluster {
                 let boot = Boot {
                     id,
                     cpu: settings.pin_to_cpus.get(id.index()).copied(),
+                    spin: settings.spin,
                     shared: cluster.shared.clone(),
                     metrics: cluster.metrics[id.index()].clone(),
                     ledger: settings.ledger,
@@ -397,6 +401,7 @@ fn thread_error(shard: ShardId) -> impl Fn(io::Error) -> StartError {
 struct Boot {
     id: ShardId,
     cpu: Option<usize>,
+    spin: Duration,
     shared: Arc<Shared>,
     metrics: Arc<ShardMetrics>,
     ledger: LedgerSettings,
@@ -423,7 +428,7 @@ impl Boot {
             started: self.started.clone(),
         };
         // First of all, for it pins this thread to the core near which the ledger is to lie.
-        let there = build_executor(self.id, self.cpu)
+        let there = build_executor(self.id, self.cpu, self.spin)
             .and_then(|executor| Ok((executor, self.recover(progress)?)));
         let (executor, (ledger, log)) = match there {
             Ok(there) => there,
@@ -519,7 +524,11 @@ impl Visitor for Recovering {
     }
 }
 
-fn build_executor(id: ShardId, cpu: Option<usize>) -> Result<LocalExecutor, StartError> {
+fn build_executor(
+    id: ShardId,
+    cpu: Option<usize>,
+    spin: Duration,
+) -> Result<LocalExecutor, StartError> {
     if let Some(cpu) = cpu {
         // glommio's own placement looks at online CPUs, not at the process's mask.
         let mut mask = nix::sched::CpuSet::new();
@@ -534,6 +543,7 @@ fn build_executor(id: ShardId, cpu: Option<usize>) -> Result<LocalExecutor, Star
         .name(&format!("shard-{id}"))
         .io_memory(IO_MEMORY_BYTES)
         .preempt_timer(PREEMPT_TIMER)
+        .spin_before_park(spin)
         .make()
         .map_err(|error| StartError::Executor {
             shard: id,

@@ -15,8 +15,9 @@ use super::background::LogReach;
 use super::flusher::{Flusher, Work};
 use super::handle::Inner;
 use super::supplier::SupplyLine;
+use crate::Handled;
 use crate::failpoint::{self, Window};
-use crate::mesh::PeerId;
+use crate::mesh::{Answer, PeerId};
 use crate::wal::{Batch, Log, LogError};
 
 /// How long after a batch the log is sealed when no other follows: long enough to cost
@@ -104,11 +105,21 @@ impl Committer {
             unreachable!("work comes back as it was given");
         };
         let inner = &self.inner;
-        inner.metrics.commit_duration.record(started.elapsed());
+        let released_at = Instant::now();
+        inner.metrics.commit_duration.record(released_at - started);
         inner.metrics.batches.add(1);
         inner.metrics.postings.add(u64::from(batch.postings()));
-        for (reply_to, outcome) in inner.shard.borrow_mut().batch_durable() {
-            inner.deliver(reply_to, Ok(outcome));
+        for (parked, outcome) in inner.shard.borrow_mut().batch_durable() {
+            let answer = Answer {
+                result: Ok(outcome),
+                handled: Handled {
+                    taken_at: parked.taken_at,
+                    decided_at: parked.decided_at,
+                    released_at,
+                },
+            };
+            let reply_to = parked.reply_to;
+            inner.deliver(reply_to, answer);
             if !self.rung.contains(&reply_to.peer) {
                 self.rung.push(reply_to.peer);
             }

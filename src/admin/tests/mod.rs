@@ -61,6 +61,7 @@ impl Fixture {
         let settings = ClusterSettings {
             flush_place: FlushPlace::Auto,
             pin_to_cpus: Vec::new(),
+            spin: Duration::ZERO,
             ledger: LedgerSettings {
                 idempotency_window: Duration::from_secs(72 * 3_600),
                 digest_secret: [1, 2],
@@ -108,6 +109,7 @@ impl Fixture {
                     scheme: "http",
                     addr: "127.0.0.1:9816".parse().unwrap(),
                 },
+                slow_ring: Arc::default(),
             })
             .unwrap();
         Self {
