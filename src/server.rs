@@ -32,7 +32,7 @@ use shards::runtime::{
 use shards::storage::{Caching, DirectDisk, DirectoryLock};
 use shards::wal::{self, DataSet, Founding, OpenError};
 
-use crate::admin::{AdminServer, AdminState, AdminThread, Readiness};
+use crate::admin::{AdminServer, AdminState, AdminThread, Readiness, WalletAddress};
 use crate::cli::ServeOptions;
 use crate::config::{Config, Durability};
 use crate::http::{HttpMetrics, HttpShared, Seats};
@@ -105,6 +105,11 @@ pub fn run(
     let cluster = start_cluster(config, &placement, &data, parts.clone())?;
     let readiness = Arc::new(Readiness::not_ready("the server is starting"));
     let admin_address = listening.admin.local_addr();
+    let scheme = if config.listen.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let reloads = Arc::<ReloadMetrics>::default();
     let admin = listening.admin.start(AdminState {
         control: cluster.control().clone(),
@@ -126,6 +131,10 @@ pub fn run(
         spool_dir: config.data_dir.clone(),
         data: data.clone(),
         idempotency_window: config.ledger.idempotency_window,
+        wallet: WalletAddress {
+            scheme,
+            addr: listening.wallet,
+        },
         slow_ring: parts.slow.clone(),
     })?;
     let demo_file = if options.demo {
@@ -151,11 +160,6 @@ pub fn run(
         .spawn(move || reloader.run(&hangups))
         .context("create the reload thread")?;
     readiness.set_ready();
-    let scheme = if config.listen.tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
     announce(
         placement.shards,
         (scheme, listening.wallet),

@@ -10,8 +10,8 @@ use axum::routing::{get, post, put};
 use super::errors::AdminError;
 use super::server::App;
 use super::{
-    accounts, auth, books, dashboard, health, import, metrics, money, sessions, slow_requests,
-    transactions,
+    accounts, auth, books, dashboard, health, import, metrics, money, openapi, sessions,
+    slow_requests, transactions,
 };
 
 /// All routes of operator.md section 4 that exist.
@@ -62,6 +62,9 @@ pub(super) fn router(app: App) -> Router {
         // The page has no data; what it shows it asks for with the token.
         .route("/dashboard", get(dashboard::page))
         .route("/dashboard/{file}", get(dashboard::file))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::page))
+        .route("/docs/{file}", get(openapi::part))
         .method_not_allowed_fallback(method_not_allowed)
         .nest("/admin/v1", guarded)
         .fallback(not_found)

@@ -20,6 +20,7 @@ use super::health::Readiness;
 use super::import::IMPORTS_AT_ONCE;
 use super::listener::{CONNECTIONS_MAX, Cut, IDLE_TIMEOUT, Listener};
 use super::metrics::{AnswerCounts, MetricsSource};
+use super::openapi::WalletAddress;
 use super::routes;
 use super::slow_requests::SlowRequests;
 use super::transactions::LISTS_AT_ONCE;
@@ -50,6 +51,8 @@ pub struct AdminState {
     pub data: DataSet,
     /// How far back an account's transactions are listed.
     pub idempotency_window: Duration,
+    /// Where the wallet is, for the documentation.
+    pub wallet: WalletAddress,
     /// Where the shards put the wallet's slow requests.
     pub slow_ring: Arc<SlowRing>,
 }
@@ -60,6 +63,8 @@ pub(super) struct App(Arc<Shared>);
 
 pub(super) struct Shared {
     state: AdminState,
+    /// Where the admin API is.
+    pub(super) addr: SocketAddr,
     pub(super) started_at: UnixMillis,
     pub(super) started: Instant,
     pub(super) imports: Arc<Semaphore>,
@@ -144,6 +149,7 @@ impl AdminServer {
             bookings: Arc::new(Bookings::new(state.data.clone())),
             slow_requests: SlowRequests::new(Arc::clone(&state.slow_ring)),
             state,
+            addr: self.addr,
             started_at: shards::runtime::now(),
             started: Instant::now(),
             imports: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),

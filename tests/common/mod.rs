@@ -9,6 +9,7 @@
 mod admin;
 mod browser;
 mod certificates;
+mod contract;
 mod http;
 mod play;
 mod server;
@@ -18,6 +19,7 @@ mod wallet;
 pub use admin::Admin;
 pub use browser::Browser;
 pub use certificates::{Authority, Issued};
+pub use contract::{Api, Operation, assert_agrees, document};
 pub use http::{Answer, Client, Request, assert_transport_error};
 pub use play::{Call, Play};
 pub use server::{ADMIN_TOKEN, Ended, Server, Setup, address, run, run_until};

@@ -18,7 +18,7 @@ use shards::types::Currency;
 use shards::wal::DataSet;
 use tempfile::TempDir;
 
-use super::{AdminServer, AdminState, AdminThread, AdminToken, Kind, Readiness};
+use super::{AdminServer, AdminState, AdminThread, AdminToken, Kind, Readiness, WalletAddress};
 use crate::domain::{Domain, Domains, FundsPriority};
 use crate::live::Live;
 use crate::settings::Settings;
@@ -105,6 +105,10 @@ impl Fixture {
                 spool_dir: spool_dir.path().to_owned(),
                 data,
                 idempotency_window: settings.ledger.idempotency_window,
+                wallet: WalletAddress {
+                    scheme: "http",
+                    addr: "127.0.0.1:9816".parse().unwrap(),
+                },
                 slow_ring: Arc::default(),
             })
             .unwrap();
