@@ -209,13 +209,9 @@ mod tests {
     fn this_process_takes_memory_files_threads_and_time() {
         let text = exported(2);
         let value = |name: &str| -> f64 {
-            let samples = text.lines().filter_map(|line| line.rsplit_once(' '));
-            let value = samples
-                .filter(|sample| sample.0 == name)
-                .map(|sample| sample.1);
-            let value = value
-                .last()
-                .unwrap_or_else(|| panic!("no {name} in\n{text}"));
+            let mut samples = text.lines().filter_map(|line| line.rsplit_once(' '));
+            let sample = samples.find(|sample| sample.0 == name);
+            let (_, value) = sample.unwrap_or_else(|| panic!("no {name} in\n{text}"));
             value.parse().unwrap()
         };
         for (name, least, most) in [
