@@ -6,7 +6,7 @@ import { Table, announce, byId, el, fill, setText } from "./dom.js";
 import * as format from "./format.js";
 
 /** Transactions asked for at once. */
-const PAGE_ROWS = 25;
+const PAGE_ROWS = 10;
 
 const COLUMNS = [
   { key: "at", label: "Time", isText: true },
