@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod allocator;
+pub mod bundle;
 pub mod cli;
 pub mod config;
 pub mod demo;
@@ -14,10 +15,12 @@ mod log_lines;
 pub mod logging;
 pub mod metrics;
 pub mod offline;
+pub mod pages;
 pub mod preflight;
 pub mod readiness;
 pub mod reload;
 pub mod server;
+mod service;
 pub mod settings;
 mod shell;
 mod signals;

@@ -10,7 +10,7 @@ use anyhow::Context;
 use purser::allocator::{self, Allocator};
 use purser::cli::{self, Invocation, ServeOptions};
 use purser::config::{self, Config, Flags, Source};
-use purser::{logging, offline, server, tune};
+use purser::{bundle, logging, offline, pages, server, tune};
 
 #[global_allocator]
 static ALLOCATOR: Allocator = allocator::ALLOCATOR;
@@ -28,6 +28,11 @@ fn main() -> ExitCode {
         Invocation::Reshard(options) => tool(|out| offline::reshard(&options, out)),
         Invocation::Tune(options) => tool(|out| tune::tune(&options, out)),
         Invocation::TuneDisk(options) => tool(|out| tune::disk(&options, out)),
+        Invocation::DebugBundle(options) => tool(|out| bundle::debug_bundle(&options, out)),
+        Invocation::Completions(options) => {
+            tool(|out| pages::completions(cli::definition(), &options, out))
+        }
+        Invocation::Man(options) => tool(|out| pages::man(cli::definition(), &options, out)),
     };
     done.unwrap_or_else(|error| {
         eprintln!("purser: {error:#}");
