@@ -1,12 +1,13 @@
 //! The program's memory.
 
-/// Heaps per thread: shards never contend for memory, and what one frees for another
-/// goes back without a lock.
-pub type Allocator = mimalloc::MiMalloc;
+use crate::usage::heap::Heap;
+
+/// mimalloc, which counts what it gives out.
+pub type Allocator = Heap;
 
 /// The allocator, for `#[global_allocator]`; every program that has it calls
 /// [`keep_freed_memory`] first.
-pub const ALLOCATOR: Allocator = mimalloc::MiMalloc;
+pub const ALLOCATOR: Allocator = Heap;
 
 /// `mi_option_purge_delay` of mimalloc.h, in versions 2 and 3.
 const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;

@@ -25,4 +25,5 @@ pub mod slow;
 pub mod stages;
 pub mod tls;
 pub mod tune;
+pub mod usage;
 pub mod wallet;

@@ -47,7 +47,7 @@ use crate::slow::{SlowLog, SlowRing};
 use crate::tls::TlsMetrics;
 use crate::tune::AtStart;
 use crate::wallet::{Parts, Times, TokenMint, WalletMetrics, WalletService};
-use crate::{demo, metrics, offline, signals};
+use crate::{demo, metrics, offline, signals, usage};
 
 // reliability.md's exit statuses: the data is refused, the disk failed.
 const EXIT_DATA_REFUSED: u8 = 3;
@@ -121,6 +121,11 @@ pub fn run(
             metrics::tls_exporter(parts.settings.clone(), parts.tls_metrics.clone()),
             metrics::reload_exporter(reloads.clone()),
             metrics::log_exporter(),
+            usage::exporter(
+                cluster.metrics().to_vec(),
+                parts.http_metrics.clone(),
+                config.data_dir.clone(),
+            ),
         ],
         readiness: readiness.clone(),
         spool_dir: config.data_dir.clone(),

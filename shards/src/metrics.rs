@@ -83,6 +83,46 @@ impl Histogram {
     }
 }
 
+/// Sizes of something that is counted, in buckets whose bounds grow by powers of two.
+#[derive(Debug, Default)]
+pub struct Sizes {
+    buckets: [Counter; Self::BUCKETS],
+    sum: Counter,
+}
+
+impl Sizes {
+    /// Bucket `i` counts sizes up to `2^i`, the last one also all beyond. The one before it
+    /// ends at 4,096, what one shard's connections can have in flight
+    /// ([`crate::mesh::REPLY_SLOTS`]): a batch that is larger is large enough.
+    pub const BUCKETS: usize = 14;
+
+    /// Counts one size.
+    pub fn record(&self, size: u64) {
+        let bound = size.checked_next_power_of_two().unwrap_or(1 << 63);
+        let bucket = bound.trailing_zeros() as usize;
+        self.buckets[bucket.min(Self::BUCKETS - 1)].add(1);
+        self.sum.add(size);
+    }
+
+    /// How many sizes each bucket holds, not cumulated.
+    #[must_use]
+    pub fn counts(&self) -> [u64; Self::BUCKETS] {
+        std::array::from_fn(|bucket| self.buckets[bucket].get())
+    }
+
+    /// All sizes together.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.sum.get()
+    }
+
+    /// The upper bound of a bucket.
+    #[must_use]
+    pub const fn bound(bucket: usize) -> u64 {
+        1 << bucket
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +145,24 @@ mod tests {
             let counts = histogram.counts();
             assert_eq!(counts[bucket], 1, "{ns} ns in {counts:?}");
             assert_eq!(histogram.sum_ns(), ns);
+        }
+    }
+
+    #[test]
+    fn a_size_lands_in_the_first_bucket_that_holds_it() {
+        for (size, bucket) in [
+            (0, 0),
+            (1, 0),
+            (2, 1),
+            (3, 2),
+            (4_096, 12),
+            (4_097, 13),
+            (9_999, 13),
+        ] {
+            let sizes = Sizes::default();
+            sizes.record(size);
+            assert_eq!(sizes.counts()[bucket], 1, "{size} in {:?}", sizes.counts());
+            assert_eq!(sizes.sum(), size);
         }
     }
 }

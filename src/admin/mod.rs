@@ -15,6 +15,7 @@ mod answer;
 mod auth;
 mod bookings;
 mod books;
+mod dashboard;
 mod errors;
 mod fields;
 mod health;

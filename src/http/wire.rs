@@ -67,6 +67,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
         if self.flush().await.is_err() {
             return Fill::Broken;
         }
+        self.watch
+            .set_buffer_bytes(self.input.bytes.capacity() + self.output.bytes.capacity());
         self.watch.begin(deadline);
         let fill = poll_fn(|cx| {
             let room = self.input.room();

@@ -7,6 +7,7 @@
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 mod admin;
+mod browser;
 mod certificates;
 mod contract;
 mod http;
@@ -16,6 +17,7 @@ mod tls;
 mod wallet;
 
 pub use admin::Admin;
+pub use browser::Browser;
 pub use certificates::{Authority, Issued};
 pub use contract::{Api, Operation, assert_agrees, document};
 pub use http::{Answer, Client, Request, assert_transport_error};

@@ -53,6 +53,12 @@ impl Play {
         Some(play)
     }
 
+    /// What it takes, in bytes, with its limits.
+    pub(super) fn bytes(&self) -> usize {
+        let limits = self.limits.as_ref();
+        size_of::<Self>() + limits.map_or(0, |_| size_of::<Limits>())
+    }
+
     /// For a checkpoint.
     pub(super) fn losses(&self) -> [LossEntry; PERIODS.len()] {
         std::array::from_fn(|period| LossEntry {

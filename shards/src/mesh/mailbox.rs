@@ -92,6 +92,11 @@ pub struct Mesh {
 }
 
 impl Mesh {
+    /// The memory of one peer's queues, which are made with all their room: each place of a
+    /// channel is what it holds and the number of its turn.
+    pub const BYTES_PER_PEER: usize = MAILBOX_DEPTH * (size_of::<Envelope>() + size_of::<usize>())
+        + REPLY_SLOTS * (size_of::<Reply>() + size_of::<usize>());
+
     /// A mesh of that many shards and the control plane.
     #[must_use]
     pub fn new(shards: u16) -> Self {

@@ -69,6 +69,12 @@ impl<A> ReplySlots<A> {
         Self { slots, free }
     }
 
+    /// The memory that they take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot<A>>() + self.free.capacity() * size_of::<u32>()
+    }
+
     /// Takes a slot, or `None` when all are in use.
     pub fn reserve(&mut self, now: Instant) -> Option<Ticket> {
         let index = self.free.pop()?;

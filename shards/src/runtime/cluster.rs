@@ -553,6 +553,12 @@ fn build_executor(
 
 /// What goes by time rather than by request.
 async fn keep_house(inner: Rc<Inner>) {
+    let slots_bytes = inner.replies.borrow().bytes();
+    inner
+        .metrics
+        .memory
+        .queues
+        .set((Mesh::BYTES_PER_PEER + slots_bytes) as u64);
     loop {
         glommio::timer::sleep(HOUSEKEEPING).await;
         inner
@@ -565,12 +571,31 @@ async fn keep_house(inner: Rc<Inner>) {
         metrics.accounts.set(counts.accounts as u64);
         metrics.sessions.set(counts.sessions as u64);
         metrics.transactions.set(counts.transactions as u64);
+        metrics.rounds_open.set(counts.rounds_open as u64);
+        let bytes = shard.ledger().bytes();
+        let memory = &metrics.memory;
+        memory.accounts.set(bytes.accounts as u64);
+        memory.sessions.set(bytes.sessions as u64);
+        memory.transactions.set(bytes.transactions as u64);
+        memory.rounds.set(bytes.rounds as u64);
+        metrics.busy_ns.add(busy_ns_since_the_last_look());
         metrics
             .money_imbalance
             .set(imbalance(shard.ledger().books()));
         metrics.appended_lsn.set(shard.appended_lsn().0);
         metrics.durable_lsn.set(shard.durable_lsn().0);
     }
+}
+
+/// How long this thread's executor was at work since somebody last asked; nobody else does.
+///
+/// By the executor's clock rather than the thread's CPU time: while a flush holds the shard,
+/// or another process its CPU, nobody is served, and that is what a busy shard means. To
+/// look for work before sleeping is no work, though it takes CPU time.
+fn busy_ns_since_the_last_look() -> u64 {
+    // This sets what it returns back to nothing.
+    let at_work = glommio::executor().executor_stats().total_runtime();
+    u64::try_from(at_work.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Minor units that all books together are off by; more than a number holds is that number.

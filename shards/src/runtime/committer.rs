@@ -86,7 +86,10 @@ impl Committer {
     fn settle(&mut self, log: &mut Log) -> Result<(), LogError> {
         let metrics = &self.inner.metrics;
         let room = self.supply.settle(log, metrics)?;
-        self.inner.shard.borrow_mut().set_room(room);
+        let mut shard = self.inner.shard.borrow_mut();
+        shard.set_room(room);
+        let bytes = log.buffer_bytes() + self.spare.buffer_bytes() + shard.waiting_bytes();
+        metrics.memory.log.set(bytes as u64);
         let segment = log.position().segment;
         metrics.log_segment.set(u64::from(segment));
         self.reach.publish(segment);
@@ -108,7 +111,9 @@ impl Committer {
         let released_at = Instant::now();
         inner.metrics.commit_duration.record(released_at - started);
         inner.metrics.batches.add(1);
-        inner.metrics.postings.add(u64::from(batch.postings()));
+        let postings = u64::from(batch.postings());
+        inner.metrics.postings.add(postings);
+        inner.metrics.commit_batch.record(postings);
         for (parked, outcome) in inner.shard.borrow_mut().batch_durable() {
             let answer = Answer {
                 result: Ok(outcome),
