@@ -91,6 +91,10 @@ export function adminSide(path, method, operation, parameters, server, guarded) 
   const refresh = () => command.show(curl(request()));
   tokenField.addEventListener("input", refresh);
 
+  if (operation.responses["200"]?.content?.["text/event-stream"]) {
+    // A form would wait for the end of it, and there is none.
+    return [el("h4", {}, "Follow it with curl"), command.element];
+  }
   const answer = el("div", { "aria-live": "polite" });
   const send = el("button", { class: "send", type: "submit" }, "Send");
   const form = el("form", { class: "try", oninput: refresh, onsubmit: async (event) => {
