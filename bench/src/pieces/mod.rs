@@ -32,3 +32,28 @@ pub trait Piece {
     /// Does the work.
     fn run(&mut self);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pieces assert themselves that each step led where it should.
+    fn check<P: Piece>() {
+        assert!(P::STEPS > 0);
+        P::new().run();
+    }
+
+    #[test]
+    fn every_piece_does_its_work() {
+        check::<head::ParseHeads>();
+        check::<body::ReadBalances>();
+        check::<body::ReadBets>();
+        check::<body::WriteBalances>();
+        check::<body::WriteBets>();
+        check::<ledger::BookBets>();
+        check::<ledger::BookAwards>();
+        check::<ledger::OpenAccounts>();
+        check::<log::WriteFrames>();
+        check::<hop::Hop>();
+    }
+}
