@@ -381,8 +381,9 @@ mod tests {
         assert!(counts_in("{}").is_err());
     }
 
+    /// One that has no baseline is told by the comparison.
     #[test]
-    fn the_baselines_are_those_of_the_benchmarks_that_there_are() {
+    fn every_baseline_is_of_a_benchmark_that_there_is() {
         let baselines: Baselines = serde_json::from_str(include_str!("../baselines.json")).unwrap();
         let source = include_str!("../benches/instructions.rs");
         let (_, list) = source.split_once("count! {").unwrap();
@@ -391,8 +392,9 @@ mod tests {
             .split(',')
             .filter_map(|line| Some(line.split_once(':')?.0.trim()))
             .collect();
-        let mut known: Vec<&str> = baselines.instructions.keys().map(String::as_str).collect();
-        known.sort_by_key(|name| names.iter().position(|other| other == name));
-        assert_eq!(known, names);
+        assert!(names.contains(&"parse_head"), "{names:?}");
+        for name in baselines.instructions.keys() {
+            assert!(names.contains(&name.as_str()), "{name} of {names:?}");
+        }
     }
 }
