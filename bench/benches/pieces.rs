@@ -11,10 +11,11 @@ use pieces::head::ParseHeads;
 use pieces::hop::Hop;
 use pieces::ledger::{BookAwards, BookBets, OpenAccounts};
 use pieces::log::WriteFrames;
+use purser::allocator::{self, Allocator};
 
 /// The server's allocator.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = allocator::ALLOCATOR;
 
 fn measure<P: Piece>(criterion: &mut Criterion, name: &str) {
     let mut group = criterion.benchmark_group("pieces");
