@@ -9,8 +9,10 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::bundle::BundleOptions;
 use crate::config::{Config, ConfigError, Flags, SHARDS_MAX, Source};
 use crate::offline::{BackupOptions, ExportOptions, InspectOptions, ReshardOptions, VerifyOptions};
+use crate::pages::{CompletionsOptions, ManOptions};
 use crate::tune::{DiskOptions, TuneOptions};
 
 /// What the process was asked to do.
@@ -36,6 +38,12 @@ pub enum Invocation {
     Tune(TuneOptions),
     /// `purser tune disk`.
     TuneDisk(DiskOptions),
+    /// `purser debug-bundle`.
+    DebugBundle(BundleOptions),
+    /// `purser completions`.
+    Completions(CompletionsOptions),
+    /// `purser man`.
+    Man(ManOptions),
 }
 
 /// Options of `purser serve`. Exactly one of `config` and `demo` is given.
@@ -156,6 +164,26 @@ enum Command {
         purser tune disk --data-dir /var/lib/purser"
     )]
     Tune(TuneCommand),
+    /// Collect what somebody who helps asks for first, in one archive without secrets
+    ///
+    /// Works beside a running server and without one: the configuration with secrets hidden, metrics,
+    /// the sums of the books, the settings of this machine, the files of the data directory and the
+    /// end of the log. The README in the archive says what could not be collected.
+    #[command(
+        after_help = "Example: sudo purser debug-bundle --config /etc/purser/purser.toml \
+        --out bundle.tar.gz"
+    )]
+    DebugBundle(BundleOptions),
+    /// Print the completions of a shell
+    #[command(after_help = "Examples:\n  \
+        purser completions bash > /etc/bash_completion.d/purser\n  \
+        purser completions zsh --out ~/.zfunc")]
+    Completions(CompletionsOptions),
+    /// Print a page of the manual
+    #[command(after_help = "Examples:\n  \
+        purser man config check | man -l -\n  \
+        purser man --out /usr/local/share/man/man1")]
+    Man(ManOptions),
 }
 
 #[derive(Debug, Args)]
@@ -222,7 +250,16 @@ fn read(
             None => Invocation::Tune(options),
             Some(TunePart::Disk(options)) => Invocation::TuneDisk(options),
         }),
+        Command::DebugBundle(options) => Ok(Invocation::DebugBundle(options)),
+        Command::Completions(options) => Ok(Invocation::Completions(options)),
+        Command::Man(options) => Ok(Invocation::Man(options)),
     }
+}
+
+/// The whole command line, for what is made from it.
+#[must_use]
+pub fn definition() -> clap::Command {
+    CommandLine::command()
 }
 
 /// The command that a usage error of `serve` shows.

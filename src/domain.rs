@@ -82,6 +82,12 @@ impl SignatureKey {
         self.id.as_deref()
     }
 
+    /// The text itself, for comparing.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
     /// For making and checking signatures.
     #[must_use]
     pub fn hmac(&self) -> &hmac::Key {

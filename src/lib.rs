@@ -1,6 +1,7 @@
 //! The server around the shards: everything that knows HTTP, JSON or the command line.
 
 pub mod admin;
+pub mod bundle;
 pub mod cli;
 pub mod config;
 pub mod demo;
@@ -12,10 +13,12 @@ pub mod live;
 pub mod logging;
 pub mod metrics;
 pub mod offline;
+pub mod pages;
 pub mod preflight;
 pub mod readiness;
 pub mod reload;
 pub mod server;
+mod service;
 pub mod settings;
 mod shell;
 mod signals;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use purser::cli::{self, Invocation, ServeOptions};
 use purser::config::{self, Config, Flags, Source};
-use purser::{logging, offline, server, tune};
+use purser::{bundle, logging, offline, pages, server, tune};
 
 /// Heaps per thread: shards never contend for memory, and what one frees for another
 /// goes back without a lock.
@@ -28,6 +28,11 @@ fn main() -> ExitCode {
         Invocation::Reshard(options) => tool(|out| offline::reshard(&options, out)),
         Invocation::Tune(options) => tool(|out| tune::tune(&options, out)),
         Invocation::TuneDisk(options) => tool(|out| tune::disk(&options, out)),
+        Invocation::DebugBundle(options) => tool(|out| bundle::debug_bundle(&options, out)),
+        Invocation::Completions(options) => {
+            tool(|out| pages::completions(cli::definition(), &options, out))
+        }
+        Invocation::Man(options) => tool(|out| pages::man(cli::definition(), &options, out)),
     };
     done.unwrap_or_else(|error| {
         eprintln!("purser: {error:#}");

@@ -19,6 +19,7 @@ use crate::config::{Config, other_currency};
 use crate::http::Seats;
 use crate::live::Live;
 use crate::logging::LevelSwitch;
+use crate::service;
 use crate::settings::Settings;
 
 /// How long the shards may take before a reload is reported without them: twenty times as
@@ -61,11 +62,13 @@ impl Reloader {
         let mut currencies = HashMap::new();
         remember(&self.config, &mut currencies);
         for () in hangups {
-            match self.reload(&currencies) {
+            service::reloading();
+            let status = match self.reload(&currencies) {
                 Ok(changes) => {
                     remember(&self.config, &mut currencies);
                     self.metrics.done.add(1);
                     tracing::info!(changes, "the configuration was read again");
+                    "serving"
                 }
                 Err(reason) => {
                     self.metrics.refused.add(1);
@@ -74,8 +77,10 @@ impl Reloader {
                         "the configuration was read again and refused; \
                          the one before stays in force"
                     );
+                    "serving; the configuration was refused, the one before stays in force"
                 }
-            }
+            };
+            service::ready(status);
         }
     }
 

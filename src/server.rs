@@ -46,7 +46,7 @@ use crate::shell::quoted;
 use crate::tls::TlsMetrics;
 use crate::tune::AtStart;
 use crate::wallet::{Parts, Times, TokenMint, WalletMetrics, WalletService};
-use crate::{demo, metrics, offline, signals};
+use crate::{demo, metrics, offline, service, signals};
 
 // reliability.md's exit statuses: the data is refused, the disk failed.
 const EXIT_DATA_REFUSED: u8 = 3;
@@ -100,6 +100,7 @@ pub fn run(
     let data = open_data(config, placement.shards)?;
 
     let parts = ServeParts::new(config, &placement, listening.shard_sockets);
+    service::starting();
     let cluster = start_cluster(config, &placement, &data, parts.clone())?;
     let readiness = Arc::new(Readiness::not_ready("the server is starting"));
     let admin_address = listening.admin.local_addr();
@@ -153,6 +154,8 @@ pub fn run(
         admin_address,
         demo_file.as_deref(),
     )?;
+    service::start_watchdog(cluster.metrics().to_vec(), parts.draining.clone())?;
+    service::ready("serving");
     supervise(
         &signals.stop,
         cluster,
@@ -398,6 +401,7 @@ fn supervise(
     }
     supervisor.deadline = Some(Instant::now() + shutdown_timeout);
     draining.store(true, Ordering::Release);
+    service::stopping();
     readiness.set_draining();
     cluster.drain();
     if let Some(status) =

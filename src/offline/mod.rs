@@ -22,6 +22,7 @@ mod verify;
 pub use backup::{BackupOptions, backup};
 pub use export::{ExportOptions, Format, export};
 pub use inspect::{InspectOptions, inspect};
+pub(crate) use output::OutFile;
 pub use reshard::{ReshardOptions, reshard};
 pub use switch::{Settled, settle};
 pub use verify::{VerifyOptions, verify};

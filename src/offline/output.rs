@@ -21,14 +21,14 @@ fn temporary() -> tempfile::Builder<'static, 'static> {
 }
 
 /// A file that is being written. Dropped before [`OutFile::publish`], it leaves nothing.
-pub(super) struct OutFile {
+pub(crate) struct OutFile {
     temporary: NamedTempFile,
     target: PathBuf,
 }
 
 impl OutFile {
     /// Begins a file that is not there yet.
-    pub(super) fn create(target: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn create(target: &Path) -> anyhow::Result<Self> {
         if fs::symlink_metadata(target).is_ok() {
             bail!("{} exists already; give --out a new name", target.display());
         }
@@ -44,12 +44,12 @@ impl OutFile {
     }
 
     /// What to write to.
-    pub(super) fn file(&self) -> io::Result<File> {
+    pub(crate) fn file(&self) -> io::Result<File> {
         self.temporary.as_file().try_clone()
     }
 
     /// Gives the file its name. Everything must be written.
-    pub(super) fn publish(self) -> anyhow::Result<()> {
+    pub(crate) fn publish(self) -> anyhow::Result<()> {
         let Self { temporary, target } = self;
         let published = temporary
             .as_file()

@@ -217,7 +217,12 @@ impl Server {
 
     /// Runs the binary with these arguments and waits for its addresses.
     pub fn spawn(arguments: &[&str], home: TempDir) -> Self {
-        let mut child = spawn(arguments, home.path(), "");
+        Self::spawn_with(arguments, home, &[])
+    }
+
+    /// The same with variables of the environment.
+    pub fn spawn_with(arguments: &[&str], home: TempDir, environment: &[(&str, &str)]) -> Self {
+        let mut child = spawn(arguments, home.path(), environment);
         let stdout = capture(child.stdout.take().unwrap());
         let stderr = capture(child.stderr.take().unwrap());
         let start = Instant::now();
@@ -358,7 +363,10 @@ pub fn run(arguments: &[&str], directory: &Path) -> Ended {
 
 /// As [`run`], with a failpoint unless that is empty.
 pub fn run_until(arguments: &[&str], directory: &Path, failpoint: &str) -> Ended {
-    let mut child = spawn(arguments, directory, failpoint);
+    let failpoint = [("PURSER_FAILPOINT", failpoint)];
+    let environment = failpoint.iter().filter(|(_, text)| !text.is_empty());
+    let environment: Vec<_> = environment.copied().collect();
+    let mut child = spawn(arguments, directory, &environment);
     let stdout = capture(child.stdout.take().unwrap());
     let stderr = capture(child.stderr.take().unwrap());
     let start = Instant::now();
@@ -386,16 +394,16 @@ pub fn run_until(arguments: &[&str], directory: &Path, failpoint: &str) -> Ended
     }
 }
 
-fn spawn(arguments: &[&str], directory: &Path, failpoint: &str) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_purser"));
-    command.env_remove("PURSER_FAILPOINT");
-    if !failpoint.is_empty() {
-        command.env("PURSER_FAILPOINT", failpoint);
-    }
-    command
+fn spawn(arguments: &[&str], directory: &Path, environment: &[(&str, &str)]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_purser"))
         .args(arguments)
         .current_dir(directory)
+        .env_remove("PURSER_FAILPOINT")
         .env_remove("PURSER_ADMIN_TOKEN")
+        // The service manager of whoever runs the tests is not ours.
+        .env_remove("NOTIFY_SOCKET")
+        .env_remove("WATCHDOG_USEC")
+        .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

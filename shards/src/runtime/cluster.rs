@@ -51,9 +51,9 @@ const IO_MEMORY_BYTES: usize = 64 << 10;
 /// which a thread that is descheduled for as long as this will meet (docs/adr/0001).
 const PREEMPT_TIMER: Duration = Duration::from_secs(10);
 
-/// How often overdue answers are looked for, and sizes are published. Its timer also
-/// bounds how long an executor can sleep by mistake.
-const HOUSEKEEPING: Duration = Duration::from_millis(250);
+/// How often overdue answers are looked for, sizes are published and the pump is rung. Its
+/// timer also bounds how long an executor can sleep by mistake.
+pub const HOUSEKEEPING: Duration = Duration::from_millis(250);
 
 /// How often a long recovery says how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
@@ -545,6 +545,8 @@ fn build_executor(id: ShardId, cpu: Option<usize>) -> Result<LocalExecutor, Star
 async fn keep_house(inner: Rc<Inner>) {
     loop {
         glommio::timer::sleep(HOUSEKEEPING).await;
+        // So that a pump without work counts a turn, and whoever watches sees that it can.
+        inner.shared.mesh.ring(inner.peer);
         inner
             .replies
             .borrow_mut()

@@ -21,6 +21,9 @@ pub struct ShardMetrics {
     pub no_answer: Counter,
     /// Wakes of a sleeping pump, of this shard or another, by this shard.
     pub wakes: Counter,
+    /// How often the pump has looked for work. It is rung now and then when there is none,
+    /// so a number that stands still is a shard that does not turn.
+    pub pump_turns: Counter,
     /// Commands waiting in the mailbox when the pump last looked.
     pub mailbox_depth: Counter,
     /// Postings made durable.

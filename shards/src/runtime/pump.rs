@@ -33,6 +33,8 @@ pub(super) async fn run(inner: Rc<Inner>) {
 
 /// Ready when something has arrived, or when the cluster closes and all is done.
 fn poll_arrival(inner: &Inner, cx: &Context<'_>) -> Poll<ControlFlow<()>> {
+    // Here too, not in `drain` alone: who is only rung finds nothing to drain.
+    inner.metrics.pump_turns.add(1);
     let mesh = &inner.shared.mesh;
     mesh.arm(inner.peer, cx.waker());
     if !mesh.is_empty(inner.peer) {
@@ -45,6 +47,7 @@ fn poll_arrival(inner: &Inner, cx: &Context<'_>) -> Poll<ControlFlow<()>> {
 }
 
 fn drain(inner: &Inner, rung: &mut Vec<PeerId>) -> usize {
+    inner.metrics.pump_turns.add(1);
     inner
         .metrics
         .mailbox_depth

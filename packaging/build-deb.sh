@@ -1,0 +1,20 @@
+#!/bin/sh
+# Builds the Debian package: packaging/build-deb.sh [VERSION-REVISION]
+#
+# Needs what a build of purser needs, and cargo-deb (cargo install cargo-deb --version 3.8.0
+# --locked). Build on the oldest release that it is to be installed on: the package asks for
+# the C library of the machine that it was built on, or a newer one. CARGO_TARGET_DIR is
+# respected.
+set -eu
+cd "$(dirname "$0")/.."
+
+target=${CARGO_TARGET_DIR:-$PWD/target}
+made=$target/release/packaging
+
+cargo build --release --locked --bin purser
+rm -rf "$made"
+"$target/release/purser" man --out "$made/man"
+for shell in bash zsh fish; do
+    "$target/release/purser" completions "$shell" --out "$made/completions"
+done
+cargo deb --no-build ${1:+--deb-version "$1"}
