@@ -14,6 +14,7 @@ made=$target/release/packaging
 cargo build --release --locked --bin purser
 rm -rf "$made"
 "$target/release/purser" man --out "$made/man"
+gzip -9n "$made"/man/*.1
 for shell in bash zsh fish; do
     "$target/release/purser" completions "$shell" --out "$made/completions"
 done

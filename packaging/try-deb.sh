@@ -1,11 +1,13 @@
 #!/bin/bash
 # Tries the Debian package in a root of its own: install, start, upgrade, remove, purge.
 #
-#   sudo packaging/try-deb.sh OLD.deb NEW.deb [SUITE]
+#   sudo packaging/try-deb.sh OLD.deb NEW.deb [ROOT.tar]
 #
-# OLD and NEW are two versions of the package (packaging/build-deb.sh 0.1.0-1, then 0.1.0-2).
-# Needs root, mmdebstrap and a mirror of Debian that apt here already knows; the root goes to
-# a directory below /tmp and is removed at the end. SUITE is this machine's by default.
+# OLD and NEW are two versions of the package: packaging/build-deb.sh 0.1.0-1, then 0.1.0-2
+# (the first must be moved away in between, cargo-deb keeps one). Needs root and mmdebstrap;
+# the root is of this machine's release, from the sources that its apt knows, in a directory
+# below /tmp that is removed at the end. ROOT.tar is made if it is not there, and used again
+# if it is.
 #
 # Where systemd-nspawn can boot the root, systemd itself starts, watches and stops the
 # service. Where it cannot, the unit's own ExecStart is run in a chroot as the unit's user,
@@ -14,12 +16,18 @@ set -euo pipefail
 
 old=$(realpath "$1")
 new=$(realpath "$2")
-suite=${3:-$(. /etc/os-release && echo "$VERSION_CODENAME")}
+suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+sources=()
+for file in /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources; do
+    [ ! -s "$file" ] || sources+=("$file")
+done
+tar=${3:-}
 work=$(mktemp -d /tmp/purser-try-deb.XXXXXX)
 root=$work/root
 server=
 mounted=()
 boot=
+network=
 
 say() { printf '\n==> %s\n' "$*"; }
 fail() {
@@ -29,7 +37,12 @@ fail() {
 
 clean() {
     [ -z "$server" ] || kill "$server" 2>/dev/null || true
-    [ -z "$boot" ] || machinectl terminate purser-try 2>/dev/null || kill "$boot" 2>/dev/null || true
+    if [ -n "$boot" ]; then
+        # As `poweroff` in it would; then it is gone and so are its mounts.
+        kill "$boot" 2>/dev/null || true
+        wait "$boot" 2>/dev/null || true
+    fi
+    [ -z "$network" ] || kill "$network" 2>/dev/null || true
     for place in "${mounted[@]}"; do umount -l "$place" || true; done
     # Nothing of the machine may still be mounted below what is removed.
     if ! grep -q " $work" /proc/mounts; then rm -rf "$work"; fi
@@ -37,9 +50,15 @@ clean() {
 trap clean EXIT
 
 say "a root of Debian $suite"
-mmdebstrap --variant=minbase --include=systemd,systemd-sysv,dbus,curl,init-system-helpers \
-    --aptopt='Acquire::Check-Valid-Until "false"' "$suite" "$root" >"$work/mmdebstrap.log" 2>&1 ||
-    { tail "$work/mmdebstrap.log" && fail "no root"; }
+if [ ! -s "${tar:-/nowhere}" ]; then
+    made=${tar:-$work/root.tar}
+    mmdebstrap --variant=minbase --include=systemd,systemd-sysv,dbus,curl,init-system-helpers \
+        "$suite" "$made" "${sources[@]}" >"$work/mmdebstrap.log" 2>&1 ||
+        { tail "$work/mmdebstrap.log" && fail "no root"; }
+    tar=$made
+fi
+mkdir "$root"
+tar -xf "$tar" -C "$root"
 cp "$old" "$root/old.deb"
 cp "$new" "$root/new.deb"
 
@@ -48,11 +67,13 @@ inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEB
 # True when systemd runs as the first process of the root.
 boot_up() {
     command -v systemd-nspawn >/dev/null || return 1
-    systemd-nspawn --quiet --register=no --boot --directory="$root" --machine=purser-try \
-        --capability=all --system-call-filter='io_uring_setup io_uring_enter io_uring_register' \
+    # A network of its own, so that its ports are nobody else's.
+    systemd-nspawn --quiet --register=no --keep-unit --private-network --boot \
+        --directory="$root" --machine=purser-try \
+        --system-call-filter='io_uring_setup io_uring_enter io_uring_register' \
         >"$work/boot.log" 2>&1 &
     boot=$!
-    for _ in $(seq 60); do
+    for _ in $(seq 120); do
         kill -0 "$boot" 2>/dev/null || { boot= && return 1; }
         leader=$(pgrep -P "$boot" | head -n 1)
         if [ -n "$leader" ] && nsenter -t "$leader" -a systemctl is-system-running 2>/dev/null |
@@ -76,6 +97,10 @@ else
     mount -t proc proc "$root/proc" && mounted+=("$root/proc")
     mount --bind /sys "$root/sys" && mounted+=("$root/sys")
     mount --bind /dev "$root/dev" && mounted+=("$root/dev")
+    unshare --net sh -c 'ip link set lo up && exec sleep infinity' &
+    network=$!
+    within=(nsenter --net -t "$network" chroot)
+    inside() { "${within[@]}" "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive "$@"; }
 fi
 
 # By hand: the unit's ExecStart as the unit's user, with its limits.
@@ -85,8 +110,10 @@ start() {
     else
         command=$(sed -n 's/^ExecStart=//p' "$root/usr/lib/systemd/system/purser.service")
         # shellcheck disable=SC2086 # words are meant
-        (ulimit -l unlimited && ulimit -n 65536 && umask 077 &&
-            exec chroot --userspec=purser:purser "$root" /usr/bin/env -i -C /var/lib/purser $command) \
+        # The first only where this root may; the server says if it needs more than it has.
+        (ulimit -l unlimited 2>/dev/null || true
+            ulimit -n 65536 && umask 077 &&
+            exec "${within[@]}" --userspec=purser:purser "$root" /usr/bin/env -i -C /var/lib/purser $command) \
             >"$work/server.log" 2>&1 &
         server=$!
     fi
@@ -135,7 +162,10 @@ api http://127.0.0.1:9817/admin/v1/accounts/acme/p1/deposits -d '{"TransactionID
 echo
 if [ -n "$with_systemd" ]; then
     inside systemctl show purser -p StatusText -p WatchdogUSec -p NRestarts
-    inside systemctl reload purser
+    inside systemctl reload purser || {
+        inside journalctl --no-pager -u purser | tail -n 30
+        fail "reload"
+    }
     inside journalctl --no-pager -u purser | grep -q 'was read again' || fail "reload"
 fi
 
