@@ -188,6 +188,43 @@ done
 api http://127.0.0.1:9817/admin/v1/accounts/acme/p1 | grep -q '"CashFunds":"12.34"' || fail "the money is gone"
 echo "the account has 12.34 after the upgrade"
 
+if [ -n "$with_systemd" ]; then
+    show() { inside systemctl show purser --value -p "$1"; }
+
+    say "a process that hangs: systemd restarts it"
+    inside mkdir -p /run/systemd/system/purser.service.d
+    printf '[Service]\nWatchdogSec=3s\n' | inside tee /run/systemd/system/purser.service.d/try.conf >/dev/null
+    inside systemctl daemon-reload
+    inside systemctl restart purser
+    sleep 5
+    [ "$(show NRestarts)" = 0 ] || fail "restarted while every shard turned"
+    inside systemctl kill --signal STOP purser
+    for _ in $(seq 100); do
+        [ "$(show NRestarts)" = 1 ] && [ "$(show ActiveState)" = active ] && break
+        sleep 0.2
+    done
+    [ "$(show NRestarts)" = 1 ] || fail "not restarted"
+    inside journalctl --no-pager -u purser | grep -m 1 'Watchdog timeout'
+    inside rm -r /run/systemd/system/purser.service.d
+    inside systemctl daemon-reload
+    inside systemctl restart purser
+    api http://127.0.0.1:9817/admin/v1/accounts/acme/p1 | grep -q '"CashFunds":"12.34"' || fail "the money is gone"
+
+    say "data that is refused: it stays down with status 3"
+    inside systemctl stop purser
+    inside cp -a /var/lib/purser/manifest /var/lib/manifest.kept
+    echo damaged | inside tee /var/lib/purser/manifest >/dev/null
+    ! inside systemctl start purser || fail "it started"
+    sleep 3
+    [ "$(show ActiveState) $(show ExecMainStatus) $(show NRestarts)" = "failed 3 0" ] || {
+        inside systemctl status --no-pager purser || true
+        fail "not down with status 3 after one try"
+    }
+    inside mv /var/lib/manifest.kept /var/lib/purser/manifest
+    inside systemctl reset-failed purser
+    start
+fi
+
 say "a bundle"
 inside purser debug-bundle --config /etc/purser/purser.toml --out /bundle.tar.gz
 
