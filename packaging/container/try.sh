@@ -34,7 +34,8 @@ install -d -m 0700 -o 65532 -g 65532 "$image/var/lib/purser"
 install -d "$image/etc/purser"
 install -d -m 1777 "$image/tmp"
 if libraries=$(ldd "$binary" 2>/dev/null); then
-    echo "$libraries" | grep -o '/[^ ]*' | while read -r library; do
+    # None in a static one, which ldd says in words.
+    { echo "$libraries" | grep -o '/[^ ]*' || true; } | while read -r library; do
         install -D "$library" "$image$library"
     done
 fi
