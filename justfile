@@ -35,6 +35,10 @@ loom:
 fuzz target seconds="60":
     cargo run -p purser-fuzz -- {{ target }} --seconds {{ seconds }}
 
+# Requests made up from the OpenAPI document, against a server with demo data.
+schemathesis *args:
+    tests/schemathesis/run.sh {{ args }}
+
 # Many seeds of the simulation of shards, disks and crashes.
 sim seeds="10000":
     PURSER_SIM_SEEDS={{ seeds }} cargo test --release -p purser-shards --test simulation -- --nocapture

@@ -1,6 +1,7 @@
 //! The server around the shards: everything that knows HTTP, JSON or the command line.
 
 pub mod admin;
+pub mod allocator;
 pub mod bundle;
 pub mod cli;
 pub mod config;
@@ -10,6 +11,7 @@ pub mod host;
 pub mod http;
 pub mod listener;
 pub mod live;
+mod log_lines;
 pub mod logging;
 pub mod metrics;
 pub mod offline;
@@ -22,6 +24,9 @@ mod service;
 pub mod settings;
 mod shell;
 mod signals;
+pub mod slow;
+pub mod stages;
 pub mod tls;
 pub mod tune;
+pub mod usage;
 pub mod wallet;

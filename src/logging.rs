@@ -1,9 +1,11 @@
 //! Log messages: events at the rim, to stderr, as lines for people or as JSON.
 //!
-//! Set up once, before anything else runs. Nothing logs per request, so writing
-//! from the thread that logs is good enough; what happens per request is counted.
+//! Set up once, before anything else runs. A level says what a person has to do, and
+//! docs/logs.md has every message from `warn` on. Whoever logs never waits: `log_lines`
+//! writes. Nothing logs per request but a sample of the slow ones, unless asked to at `debug`.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{self, IsTerminal, stderr};
+use std::sync::OnceLock;
 
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
@@ -12,6 +14,10 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Registry, reload};
 
 use crate::config::{LogFormat, LogLevel};
+use crate::log_lines::LogLines;
+
+/// The lines of this process, once logging is set up.
+static LINES: OnceLock<LogLines> = OnceLock::new();
 
 /// Changes the level while messages are written.
 #[derive(Clone, Debug)]
@@ -29,16 +35,39 @@ impl LevelSwitch {
     }
 }
 
-/// Sends all messages of at least `level` to stderr, from now on and for ever.
+/// Sends all messages of at least `level` to stderr, from now on and for ever. A panic
+/// writes what was said before it first.
+///
+/// # Errors
+/// The kernel gives no thread to write with.
 ///
 /// # Panics
 /// When called twice: only the program's entry sets up logging.
-#[must_use]
-pub fn init(level: LogLevel, format: LogFormat) -> LevelSwitch {
+pub fn init(level: LogLevel, format: LogFormat) -> io::Result<LevelSwitch> {
     let color = stderr().is_terminal();
-    let (subscriber, switch) = subscriber(level, format, color, stderr);
+    let lines = LogLines::start(stderr())?;
+    let (subscriber, switch) = subscriber(level, format, color, lines.clone());
     tracing::subscriber::set_global_default(subscriber).expect("logging is set up once");
-    switch
+    assert!(LINES.set(lines).is_ok(), "logging is set up once");
+    let say = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        flush();
+        say(panic);
+    }));
+    Ok(switch)
+}
+
+/// Writes whatever was logged, for whoever ends the process. Waits for two seconds at most.
+pub fn flush() {
+    if let Some(lines) = LINES.get() {
+        lines.flush();
+    }
+}
+
+/// How many lines were dropped because whoever reads them was too slow.
+#[must_use]
+pub fn lines_dropped() -> u64 {
+    LINES.get().map_or(0, LogLines::dropped)
 }
 
 fn subscriber<W>(

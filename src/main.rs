@@ -7,16 +7,16 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use purser::allocator::{self, Allocator};
 use purser::cli::{self, Invocation, ServeOptions};
 use purser::config::{self, Config, Flags, Source};
 use purser::{bundle, logging, offline, pages, server, tune};
 
-/// Heaps per thread: shards never contend for memory, and what one frees for another
-/// goes back without a lock.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = allocator::ALLOCATOR;
 
 fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     let done = match cli::parse() {
         Invocation::Serve(options) => serve(&options),
         Invocation::ConfigCheck(file) => config_check(&file, std::env::vars_os()),
@@ -42,8 +42,11 @@ fn main() -> ExitCode {
 
 fn serve(options: &ServeOptions) -> anyhow::Result<ExitCode> {
     let config = options.load()?;
-    let log_level = logging::init(config.log_level, config.log_format);
-    server::run(&config, options, log_level)
+    let log_level = logging::init(config.log_level, config.log_format)
+        .context("create the thread that writes the log")?;
+    let ended = server::run(&config, options, log_level);
+    logging::flush();
+    ended
 }
 
 fn config_check(

@@ -11,8 +11,10 @@ use shards::metrics::Counter;
 use crate::admin::{Kind, MetricsSource, PrometheusText};
 use crate::http::HttpMetrics;
 use crate::live::Live;
+use crate::logging;
 use crate::reload::ReloadMetrics;
 use crate::settings::Settings;
+use crate::stages::Stage;
 use crate::tls::{Handshake, TlsMetrics};
 use crate::wallet::{Endpoint, ErrorCode, WalletMetrics};
 
@@ -152,6 +154,19 @@ pub fn reload_exporter(reloads: Arc<ReloadMetrics>) -> MetricsSource {
     })
 }
 
+/// Writes how many lines of the log were dropped.
+#[must_use]
+pub fn log_exporter() -> MetricsSource {
+    Box::new(|text| {
+        text.family(
+            "purser_log_lines_dropped_total",
+            Kind::Counter,
+            "Lines of the log that were dropped because whoever reads it was too slow.",
+        )
+        .sample(&[], logging::lines_dropped());
+    })
+}
+
 /// Writes what all shards count of TLS, in shard order, and until when the certificate is
 /// valid that new connections are shown. Without TLS there is no certificate and no sample.
 #[must_use]
@@ -199,7 +214,7 @@ fn write_wallet(text: &mut PrometheusText, shards: &[Arc<WalletMetrics>]) {
     let mut durations = text.family(
         "purser_http_request_duration_seconds",
         Kind::Histogram,
-        "From the complete body of a request to its written answer, by operation.",
+        "From the last byte of a request to its complete answer, by operation.",
     );
     for (shard, metrics) in shards.iter().enumerate() {
         let shard = shard.to_string();
@@ -209,6 +224,28 @@ fn write_wallet(text: &mut PrometheusText, shards: &[Arc<WalletMetrics>]) {
                 metrics.duration(op),
             );
         }
+    }
+    let mut stages = text.family(
+        "purser_http_stage_duration_seconds",
+        Kind::Histogram,
+        "Where the time of requests went, by the shard of the connection.",
+    );
+    for (shard, metrics) in shards.iter().enumerate() {
+        let shard = shard.to_string();
+        for stage in Stage::ALL {
+            stages.durations(
+                &[("shard", &shard), ("stage", stage.name())],
+                metrics.stage(stage),
+            );
+        }
+    }
+    let mut slow = text.family(
+        "purser_slow_requests_total",
+        Kind::Counter,
+        "Requests that the wallet worked on for longer than slow_request.",
+    );
+    for (shard, metrics) in shards.iter().enumerate() {
+        slow.sample(&[("shard", &shard.to_string())], metrics.slow().get());
     }
     let mut unavailable = text.family(
         "purser_http_unavailable_total",
@@ -244,6 +281,8 @@ mod tests {
             "purser_http_requests_total{op=\"balance\",outcome=\"-6\"} 0",
             "purser_http_request_duration_seconds_count{shard=\"0\",op=\"redeemtoken\"} 0",
             "purser_http_unavailable_total{reason=\"no_answer\"} 0",
+            "purser_http_stage_duration_seconds_count{shard=\"1\",stage=\"commit\"} 0",
+            "purser_slow_requests_total{shard=\"1\"} 0",
         ] {
             assert!(
                 text.lines().any(|written| written == line),

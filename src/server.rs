@@ -32,7 +32,7 @@ use shards::runtime::{
 use shards::storage::{Caching, DirectDisk, DirectoryLock};
 use shards::wal::{self, DataSet, Founding, OpenError};
 
-use crate::admin::{AdminServer, AdminState, AdminThread, Readiness};
+use crate::admin::{AdminServer, AdminState, AdminThread, Readiness, WalletAddress};
 use crate::cli::ServeOptions;
 use crate::config::{Config, Durability};
 use crate::http::{HttpMetrics, HttpShared, Seats};
@@ -43,10 +43,11 @@ use crate::preflight::{self, Placement};
 use crate::reload::{ReloadMetrics, Reloader};
 use crate::settings::Settings;
 use crate::shell::quoted;
+use crate::slow::{SlowLog, SlowRing};
 use crate::tls::TlsMetrics;
 use crate::tune::AtStart;
 use crate::wallet::{Parts, Times, TokenMint, WalletMetrics, WalletService};
-use crate::{demo, metrics, offline, service, signals};
+use crate::{demo, metrics, offline, service, signals, usage};
 
 // reliability.md's exit statuses: the data is refused, the disk failed.
 const EXIT_DATA_REFUSED: u8 = 3;
@@ -64,6 +65,7 @@ struct ServeParts {
     wallet_metrics: Vec<Arc<WalletMetrics>>,
     times: Times,
     mint: Arc<TokenMint>,
+    slow: Arc<SlowRing>,
     tls_metrics: Vec<Arc<TlsMetrics>>,
     draining: Arc<AtomicBool>,
 }
@@ -104,6 +106,11 @@ pub fn run(
     let cluster = start_cluster(config, &placement, &data, parts.clone())?;
     let readiness = Arc::new(Readiness::not_ready("the server is starting"));
     let admin_address = listening.admin.local_addr();
+    let scheme = if config.listen.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let reloads = Arc::<ReloadMetrics>::default();
     let admin = listening.admin.start(AdminState {
         control: cluster.control().clone(),
@@ -114,11 +121,22 @@ pub fn run(
             host.exporter(),
             metrics::tls_exporter(parts.settings.clone(), parts.tls_metrics.clone()),
             metrics::reload_exporter(reloads.clone()),
+            metrics::log_exporter(),
+            usage::exporter(
+                cluster.metrics().to_vec(),
+                parts.http_metrics.clone(),
+                config.data_dir.clone(),
+            ),
         ],
         readiness: readiness.clone(),
         spool_dir: config.data_dir.clone(),
         data: data.clone(),
         idempotency_window: config.ledger.idempotency_window,
+        wallet: WalletAddress {
+            scheme,
+            addr: listening.wallet,
+        },
+        slow_ring: parts.slow.clone(),
     })?;
     let demo_file = if options.demo {
         match create_demo(&cluster, &config.data_dir) {
@@ -143,11 +161,6 @@ pub fn run(
         .spawn(move || reloader.run(&hangups))
         .context("create the reload thread")?;
     readiness.set_ready();
-    let scheme = if config.listen.tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
     announce(
         placement.shards,
         (scheme, listening.wallet),
@@ -228,6 +241,7 @@ impl ServeParts {
                 clock_skew_max: config.ledger.max_clock_skew,
             },
             mint: Arc::default(),
+            slow: Arc::default(),
             tls_metrics: (0..shards).map(|_| Arc::default()).collect(),
             draining: Arc::default(),
         }
@@ -254,6 +268,7 @@ impl ServeParts {
             draining: self.draining.clone(),
             times: self.times,
             mint: self.mint.clone(),
+            slow: SlowLog::new(handle.id(), self.slow.clone()),
         });
         let patience = connections_share(self.shutdown_timeout);
         let cut = {
@@ -331,6 +346,7 @@ fn start_cluster(
         } else {
             Vec::new()
         },
+        spin: config.spin,
         ledger: LedgerSettings {
             idempotency_window: config.ledger.idempotency_window,
             digest_secret: data.manifest().digest_secret,

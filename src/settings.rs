@@ -4,6 +4,7 @@
 //! (`reload`). What is not here is decided once, at the start.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -14,7 +15,7 @@ use crate::http::Limits;
 use crate::tls::Tls;
 
 /// One generation of settings.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Settings {
     /// The brands that are served.
     pub domains: Arc<Domains>,
@@ -26,6 +27,22 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// What lets an operator in; none: nobody.
     pub admin_token: Option<AdminToken>,
+    /// A request that the wallet works on for longer is a slow one.
+    pub slow_request: Duration,
+}
+
+impl Default for Settings {
+    /// Nobody is served, and nothing is slow.
+    fn default() -> Self {
+        Self {
+            domains: Arc::default(),
+            trusted_proxies: Vec::new(),
+            limits: Limits::default(),
+            tls: None,
+            admin_token: None,
+            slow_request: Duration::MAX,
+        }
+    }
 }
 
 impl From<&Config> for Settings {
@@ -37,6 +54,7 @@ impl From<&Config> for Settings {
             limits: http_limits(&config.limits),
             tls: config.listen.tls.as_ref().map(|tls| tls.identity.clone()),
             admin_token: token.and_then(|token| AdminToken::new(token.expose())),
+            slow_request: config.slow_request,
         }
     }
 }

@@ -5,6 +5,8 @@ use anyhow::Context;
 use crossbeam::channel::{Receiver, bounded};
 use nix::sys::signal::{SigSet, Signal};
 
+use crate::logging;
+
 /// reliability.md's exit status of a server that could not run to its end.
 const EXIT_FAILED: i32 = 1;
 
@@ -46,6 +48,7 @@ pub(crate) fn watch(has_file: bool) -> anyhow::Result<Signals> {
             let _ = stop.send(next_stop());
             let second = next_stop();
             tracing::error!(%second, "ended by a second signal before everything was drained");
+            logging::flush();
             std::process::exit(EXIT_FAILED);
         })
         .context("create the signal thread")?;

@@ -232,6 +232,11 @@ fn the_commands_of_the_admin_api_work() {
 }
 
 #[test]
+fn the_commands_of_the_openapi_page_work() {
+    check("docs/openapi.md");
+}
+
+#[test]
 fn the_commands_of_the_offline_page_work() {
     check_blocks("docs/offline.md", |text| text.starts_with("purser "));
 }

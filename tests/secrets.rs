@@ -1,5 +1,5 @@
 //! What is logged at the most talkative level that operators use, and what never is
-//! (protocol.md section 5: secrets appear in no log).
+//! (protocol.md section 5: secrets appear in no log). Slow requests are told of too.
 
 mod common;
 
@@ -13,14 +13,16 @@ use nix::sys::signal::Signal;
 
 #[test]
 fn no_password_token_or_session_key_is_ever_logged() {
-    for log_level in ["debug", "trace"] {
+    for log_level in ["info", "debug", "trace"] {
         let server = Setup {
             log_level,
             ..Setup::default()
         }
         .start();
+        server.edit_config(|text| format!("slow_request = \"1ns\"\n{text}"));
+        assert_eq!(server.reload(), "done");
         let mut admin = Admin::of(&server);
-        admin.account("acme/p1", "5.00");
+        admin.account("acme/p1", "7319.42");
         let key = admin.session("acme/p1");
         let mut wallet = Wallet::of("acme", &server);
         let token = wallet.token("acme/p1");
@@ -43,12 +45,13 @@ fn no_password_token_or_session_key_is_ever_logged() {
         Admin::with_token(&server, "wr0ng-t0ken").get("/admin/v1/accounts/acme/p1");
         admin.get(&format!("/admin/v1/sessions/{key}"));
         admin.log_out(&key);
+        let slow_requests = admin.get("/admin/v1/slow-requests").body;
         // A connection that was told to close is waited for until its client has read that.
         drop(wallet);
         server.signal(Signal::SIGTERM);
         let ended = server.ended();
-        let said = ended.stdout + &ended.stderr;
-        assert!(!said.is_empty());
+        let said = ended.stdout + &ended.stderr + &String::from_utf8(slow_requests).unwrap();
+        assert!(said.contains("a slow request") && said.contains("\"redeemtoken\""));
         let encoded = |user: &str, password: &str| STANDARD.encode(format!("{user}:{password}"));
         for secret in [
             "s3cret-of-",
@@ -60,6 +63,8 @@ fn no_password_token_or_session_key_is_ever_logged() {
             "wr0ng-t0ken",
             &key,
             &token,
+            // Of players nothing but ids.
+            "7319",
         ] {
             assert!(
                 !said.contains(secret),

@@ -7,17 +7,19 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::future::block_on;
 use purser::domain::{Credential, Domain, Domains, FundsPriority};
 use purser::http::{Answer, Method, Request, RequestHead, Service};
 use purser::live::View;
 use purser::settings::Settings;
+use purser::slow::SlowLog;
+use purser::stages::StageTimes;
 use purser::wallet::{Parts, Session, Times, WalletService};
 use shards::ledger::{Booked, Command, Facts, Funds, Outcome};
-use shards::types::{Amount, Balance, Currency, UnixMillis};
-use shards::{Submit, Unavailable};
+use shards::types::{Amount, Balance, Currency, ShardId, UnixMillis};
+use shards::{Answered, Course, Submit};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -53,15 +55,26 @@ static ALLOCATOR: Counting = Counting;
 struct Ledger(Funds);
 
 impl Submit for Ledger {
-    async fn submit(&self, command: Command) -> Result<Outcome, Unavailable> {
+    async fn submit(&self, command: Command) -> Answered {
         let funds = self.0;
-        Ok(Outcome::Accepted(match command {
+        let result = Ok(Outcome::Accepted(match command {
             Command::PlaceBet(_) => Facts::Booked(Booked {
                 funds,
                 split: funds.balance,
             }),
             _ => Facts::Funds(funds),
-        }))
+        }));
+        let now = Instant::now();
+        Answered {
+            result,
+            course: Course {
+                owner: ShardId(0),
+                hopped: false,
+                submitted_at: now,
+                handled: None,
+                answered_at: now,
+            },
+        }
     }
 }
 
@@ -102,6 +115,7 @@ fn service() -> WalletService<Ledger> {
             clock_skew_max: Duration::from_mins(5),
         },
         mint: Arc::default(),
+        slow: SlowLog::new(ShardId(0), Arc::default()),
     })
 }
 
@@ -131,6 +145,7 @@ fn allocations_of(path: &str, body: &str) -> u64 {
         let mut body = body.as_bytes().to_vec();
         out.clear();
         let before = ALLOCATIONS.get();
+        let now = Instant::now();
         let request = Request {
             head: RequestHead {
                 method: Method::Post,
@@ -142,7 +157,7 @@ fn allocations_of(path: &str, body: &str) -> u64 {
             authorization: Some(b"Basic Z3c6czNjcmV0"),
             signature: None,
             forwarded_for: &[b"198.51.100.7, 10.0.0.2"],
-            wants_server_timing: false,
+            times: &mut StageTimes::begin(now, now),
             peer: "10.0.0.1".parse().unwrap(),
             body: &mut body,
         };

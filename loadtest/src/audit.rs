@@ -5,12 +5,13 @@
 //! had one; what is still open at the end makes its player's sum a range, and is said.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::Account;
-use crate::client::{Client, Url};
+use crate::client::{Answer, Client, Url};
 use crate::kind::Kind;
 use crate::money;
 use crate::random::Random;
@@ -25,6 +26,12 @@ const BATCH: usize = 16;
 
 /// Differences that are listed; more of them say no more.
 const SHOWN_MAX: usize = 10;
+
+/// How long a server that is busy, as it may be right after a load, is asked again.
+const BUSY_PATIENCE: Duration = Duration::from_secs(30);
+
+/// And how often.
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
 
 /// What all players have, in minor units, in the order of the accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,50 +55,72 @@ impl Funds {
         let mut clock = WallClock::new();
         let mut funds: Option<Self> = None;
         for accounts in accounts.chunks(BATCH) {
-            let mut requests = Vec::new();
-            for account in accounts {
-                let now = std::time::Instant::now();
-                let mut request = Vec::new();
-                let mut values = Values::default();
-                values
-                    .set(Slot::Sequence, b"lt-audit")
-                    .set(Slot::Timestamp, clock.timestamp(now))
-                    .set(Slot::Account, account.id.as_bytes());
-                template.render(&values, &mut request);
-                requests.extend_from_slice(&request);
-            }
-            client.send(&requests)?;
-            for account in accounts {
-                let answer = client.receive()?;
-                let read = || {
-                    let body = scan::body(&answer.body)?;
-                    let currency = std::str::from_utf8(body.currency?).ok()?.to_owned();
-                    let digits = money::fraction_digits(body.cash_funds?)?;
-                    let cash = money::minor_units(body.cash_funds?, digits)?;
-                    let bonus = money::minor_units(body.bonus_funds?, digits)?;
-                    Some((currency, digits, cash.checked_add(bonus)?))
-                };
-                let Some((currency, digits, sum)) = read() else {
-                    bail!(
-                        "the balance of {}: status {}, {}",
-                        account.id,
-                        answer.status,
-                        String::from_utf8_lossy(&answer.body)
-                    );
-                };
-                let funds = funds.get_or_insert_with(|| Self {
-                    currency: currency.clone(),
-                    fraction_digits: digits,
-                    of_player: Vec::new(),
-                });
-                if (&funds.currency, funds.fraction_digits) != (&currency, digits) {
-                    bail!("{} has another currency than those before it", account.id);
+            let mut sums = vec![0; accounts.len()];
+            let mut unread: Vec<usize> = (0..accounts.len()).collect();
+            let deadline = Instant::now() + BUSY_PATIENCE;
+            while !unread.is_empty() {
+                let mut requests = Vec::new();
+                for &at in &unread {
+                    let mut request = Vec::new();
+                    let mut values = Values::default();
+                    values
+                        .set(Slot::Sequence, b"lt-audit")
+                        .set(Slot::Timestamp, clock.timestamp(Instant::now()))
+                        .set(Slot::Account, accounts[at].id.as_bytes());
+                    template.render(&values, &mut request);
+                    requests.extend_from_slice(&request);
                 }
-                funds.of_player.push(sum);
+                client.send(&requests)?;
+                let mut busy = Vec::new();
+                for at in unread {
+                    let answer = client.receive()?;
+                    if answer.status == 503 && Instant::now() < deadline {
+                        busy.push(at);
+                        continue;
+                    }
+                    let (currency, digits, sum) = balance_of(&accounts[at], &answer)?;
+                    let funds = funds.get_or_insert_with(|| Self {
+                        currency: currency.clone(),
+                        fraction_digits: digits,
+                        of_player: Vec::new(),
+                    });
+                    if (&funds.currency, funds.fraction_digits) != (&currency, digits) {
+                        let account = &accounts[at].id;
+                        bail!("{account} has another currency than those before it");
+                    }
+                    sums[at] = sum;
+                }
+                if !busy.is_empty() {
+                    std::thread::sleep(BUSY_PAUSE);
+                }
+                unread = busy;
+            }
+            if let Some(funds) = &mut funds {
+                funds.of_player.extend(sums);
             }
         }
         funds.context("no accounts")
     }
+}
+
+/// Currency, its fraction digits and all funds, in minor units.
+fn balance_of(account: &Account, answer: &Answer) -> anyhow::Result<(String, usize, i64)> {
+    let read = || {
+        let body = scan::body(&answer.body)?;
+        let currency = std::str::from_utf8(body.currency?).ok()?.to_owned();
+        let digits = money::fraction_digits(body.cash_funds?)?;
+        let cash = money::minor_units(body.cash_funds?, digits)?;
+        let bonus = money::minor_units(body.bonus_funds?, digits)?;
+        Some((currency, digits, cash.checked_add(bonus)?))
+    };
+    read().with_context(|| {
+        format!(
+            "the balance of {}: status {}, {}",
+            account.id,
+            answer.status,
+            String::from_utf8_lossy(&answer.body)
+        )
+    })
 }
 
 /// What the audit found. Amounts are decimal text in the players' currency.
@@ -281,7 +310,10 @@ pub(crate) fn fresh_run_id() -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use super::*;
+    use crate::template::Common;
 
     fn funds(of_player: &[i64]) -> Funds {
         Funds {
@@ -314,6 +346,51 @@ mod tests {
             &effects,
             trial,
         )
+    }
+
+    #[test]
+    fn a_busy_server_is_asked_again_for_the_balances_that_it_did_not_tell() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url: Url = format!("http://{}", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut received = Vec::new();
+            let mut answer = |asked_of: &str, status: &str, body: &str| {
+                // Each request names its account.
+                while !String::from_utf8_lossy(&received).contains(asked_of) {
+                    let mut bytes = [0; 4_096];
+                    let count = stream.read(&mut bytes).unwrap();
+                    assert!(count > 0, "nobody asked for {asked_of}");
+                    received.extend_from_slice(&bytes[..count]);
+                }
+                let length = body.len();
+                let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n");
+                stream.write_all((head + body).as_bytes()).unwrap();
+                received.clear();
+            };
+            let balance = |cash| {
+                format!(
+                    r#"{{"ErrorCode":0,"Balance":{{"CurrencyCode":"EUR","CashFunds":"{cash}","BonusFunds":"0.00"}}}}"#
+                )
+            };
+            answer("demo/p1", "503 Busy", r#"{"ErrorCode":-1}"#);
+            answer("", "200 OK", &balance("2.00"));
+            answer("demo/p1", "200 OK", &balance("1.00"));
+        });
+        let template = Template::all(&Common {
+            host: "audit",
+            username: "demo",
+            password: "demo",
+            platform_key: "LT",
+            game: "game-1",
+            currency: "EUR",
+        });
+        let template = &template[Kind::Balance.index()];
+        let read = Funds::read(&url, template, &accounts()).unwrap();
+        assert_eq!(read, funds(&[100, 200]));
+        server.join().unwrap();
     }
 
     fn not_asked() -> TrialBalance {

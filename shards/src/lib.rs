@@ -3,6 +3,7 @@
 //! No HTTP, no JSON, no command line. Simulation and runtime are two drivers of
 //! the same synchronous shard.
 
+mod course;
 pub mod failpoint;
 pub mod ledger;
 pub mod mesh;
@@ -15,7 +16,8 @@ pub mod storage;
 pub mod types;
 pub mod wal;
 
-use ledger::{Command, Outcome};
+pub use course::{Answered, Course, Handled};
+use ledger::Command;
 
 /// Why a command got no answer from its owner. Nothing was booked, but for
 /// [`Unavailable::NoAnswer`], where it may have been: a retry finds out.
@@ -39,5 +41,5 @@ pub enum Unavailable {
 /// once everything that the answer reveals is durable.
 pub trait Submit {
     /// Submits one command.
-    fn submit(&self, command: Command) -> impl Future<Output = Result<Outcome, Unavailable>>;
+    fn submit(&self, command: Command) -> impl Future<Output = Answered>;
 }

@@ -47,7 +47,7 @@ impl Counter {
 #[derive(Debug, Default)]
 pub struct Histogram {
     buckets: [Counter; Self::BUCKETS],
-    sum_us: Counter,
+    sum_ns: Counter,
 }
 
 impl Histogram {
@@ -56,10 +56,12 @@ impl Histogram {
 
     /// Counts one duration.
     pub fn record(&self, duration: Duration) {
-        let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        // 585 years fit; what is longer is no duration.
+        let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let us = ns.div_ceil(1_000);
         let bucket = (64 - us.saturating_sub(1).leading_zeros()) as usize;
         self.buckets[bucket.min(Self::BUCKETS - 1)].add(1);
-        self.sum_us.add(us);
+        self.sum_ns.add(ns);
     }
 
     /// How many durations each bucket holds, not cumulated.
@@ -68,15 +70,55 @@ impl Histogram {
         std::array::from_fn(|bucket| self.buckets[bucket].get())
     }
 
-    /// All durations together, in µs.
+    /// All durations together, in ns: many are shorter than a microsecond.
     #[must_use]
-    pub fn sum_us(&self) -> u64 {
-        self.sum_us.get()
+    pub fn sum_ns(&self) -> u64 {
+        self.sum_ns.get()
     }
 
     /// The upper bound of a bucket, in µs.
     #[must_use]
     pub const fn bound_us(bucket: usize) -> u64 {
+        1 << bucket
+    }
+}
+
+/// Sizes of something that is counted, in buckets whose bounds grow by powers of two.
+#[derive(Debug, Default)]
+pub struct Sizes {
+    buckets: [Counter; Self::BUCKETS],
+    sum: Counter,
+}
+
+impl Sizes {
+    /// Bucket `i` counts sizes up to `2^i`, the last one also all beyond. The one before it
+    /// ends at 4,096, what one shard's connections can have in flight
+    /// ([`crate::mesh::REPLY_SLOTS`]): a batch that is larger is large enough.
+    pub const BUCKETS: usize = 14;
+
+    /// Counts one size.
+    pub fn record(&self, size: u64) {
+        let bound = size.checked_next_power_of_two().unwrap_or(1 << 63);
+        let bucket = bound.trailing_zeros() as usize;
+        self.buckets[bucket.min(Self::BUCKETS - 1)].add(1);
+        self.sum.add(size);
+    }
+
+    /// How many sizes each bucket holds, not cumulated.
+    #[must_use]
+    pub fn counts(&self) -> [u64; Self::BUCKETS] {
+        std::array::from_fn(|bucket| self.buckets[bucket].get())
+    }
+
+    /// All sizes together.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.sum.get()
+    }
+
+    /// The upper bound of a bucket.
+    #[must_use]
+    pub const fn bound(bucket: usize) -> u64 {
         1 << bucket
     }
 }
@@ -87,20 +129,40 @@ mod tests {
 
     #[test]
     fn a_duration_lands_in_the_first_bucket_that_holds_it() {
-        for (us, bucket) in [
+        for (ns, bucket) in [
+            (0, 0),
+            (1, 0),
+            (1_000, 0),
+            (1_001, 1),
+            (2_000, 1),
+            (3_000, 2),
+            (4_000, 2),
+            (4_001, 3),
+            (1 << 50, 24),
+        ] {
+            let histogram = Histogram::default();
+            histogram.record(Duration::from_nanos(ns));
+            let counts = histogram.counts();
+            assert_eq!(counts[bucket], 1, "{ns} ns in {counts:?}");
+            assert_eq!(histogram.sum_ns(), ns);
+        }
+    }
+
+    #[test]
+    fn a_size_lands_in_the_first_bucket_that_holds_it() {
+        for (size, bucket) in [
             (0, 0),
             (1, 0),
             (2, 1),
             (3, 2),
-            (4, 2),
-            (5, 3),
-            (1 << 40, 24),
+            (4_096, 12),
+            (4_097, 13),
+            (9_999, 13),
         ] {
-            let histogram = Histogram::default();
-            histogram.record(Duration::from_micros(us));
-            let counts = histogram.counts();
-            assert_eq!(counts[bucket], 1, "{us} µs in {counts:?}");
-            assert_eq!(histogram.sum_us(), us);
+            let sizes = Sizes::default();
+            sizes.record(size);
+            assert_eq!(sizes.counts()[bucket], 1, "{size} in {:?}", sizes.counts());
+            assert_eq!(sizes.sum(), size);
         }
     }
 }

@@ -31,6 +31,7 @@ fn settings(flush_place: FlushPlace) -> ClusterSettings {
     ClusterSettings {
         flush_place,
         pin_to_cpus: Vec::new(),
+        spin: Duration::ZERO,
         ledger: LedgerSettings {
             idempotency_window: Duration::from_secs(3_600),
             digest_secret: [1, 2],
@@ -97,7 +98,7 @@ fn cash(outcome: &Outcome) -> i64 {
 /// Submits until the mailbox has room, counting how often it had none.
 async fn insist(handle: &ShardHandle, command: Command, busy: &Cell<u64>) -> Outcome {
     loop {
-        match handle.submit(command.clone()).await {
+        match handle.submit(command.clone()).await.result {
             Ok(outcome) => return outcome,
             Err(Unavailable::Busy) => {
                 busy.set(busy.get() + 1);
@@ -189,6 +190,57 @@ fn a_flood_in_all_directions_neither_deadlocks_nor_loses_anything() {
     end(cluster, SHARDS);
 }
 
+/// An answer says where the time of its command went, own or of another shard.
+#[test]
+fn an_answer_tells_its_course() {
+    const SHARDS: u16 = 2;
+    const ACCOUNTS: usize = 20;
+    let hops = Arc::new(AtomicU64::new(0));
+    let serve = {
+        let hops = hops.clone();
+        move |handle: ShardHandle| {
+            let hops = hops.clone();
+            async move {
+                if handle.id() != ShardId(0) {
+                    return;
+                }
+                for account in (0..ACCOUNTS).map(account) {
+                    let read = Command::ReadBalance { account };
+                    let unknown = handle.submit(read).await.course;
+                    let handled = unknown.handled.unwrap();
+                    assert_eq!(
+                        handled.released_at, handled.decided_at,
+                        "nothing to wait for"
+                    );
+                }
+                for number in 0..ACCOUNTS {
+                    let course = handle.submit(open(number)).await.course;
+                    let handled = course.handled.unwrap();
+                    assert!(
+                        handled.released_at > handled.decided_at,
+                        "it waits for the disk"
+                    );
+                    let moments = [
+                        course.submitted_at,
+                        handled.taken_at,
+                        handled.decided_at,
+                        handled.released_at,
+                        course.answered_at,
+                    ];
+                    assert!(moments.is_sorted(), "{moments:?}");
+                    assert_eq!(course.hopped, course.owner != handle.id());
+                    hops.fetch_add(u64::from(course.hopped), Ordering::Relaxed);
+                }
+            }
+        }
+    };
+    let cluster = Cluster::start(&settings(FlushPlace::Auto), &data(SHARDS).0, serve).unwrap();
+    expect_all(&cluster, SHARDS, |event| matches!(event, Event::Drained(_)));
+    end(cluster, SHARDS);
+    let hops = hops.load(Ordering::Relaxed);
+    assert!(0 < hops && hops < ACCOUNTS as u64, "{hops}");
+}
+
 /// A stopped disk: bookings and what they show get no answer, other accounts do.
 #[test]
 fn a_failed_write_answers_nobody_and_is_reported() {
@@ -200,7 +252,7 @@ fn a_failed_write_answers_nobody_and_is_reported() {
             move |handle: ShardHandle| {
                 let (told, disk) = (told.clone(), disk.clone());
                 async move {
-                    handle.submit(open(1)).await.unwrap();
+                    handle.submit(open(1)).await.result.unwrap();
                     told.fetch_add(1, Ordering::Relaxed);
                     // Until the segment is made that was ordered at the start, and the
                     // log is sealed, so that the next operation is the deposit's.
@@ -267,7 +319,7 @@ fn what_was_accepted_is_there_after_a_restart() {
                 let known = known.clone();
                 async move {
                     for number in 0..50 {
-                        let answer = handle.submit(open(number)).await.unwrap();
+                        let answer = handle.submit(open(number)).await.result.unwrap();
                         assert!(matches!(answer, Outcome::Repeated(_)), "{answer:?}");
                         known.fetch_add(1, Ordering::Relaxed);
                     }
@@ -288,7 +340,7 @@ fn a_damaged_log_is_refused_before_anything_is_served() {
     let (data, disk) = data(SHARDS);
     let serve = |handle: ShardHandle| async move {
         for number in 0..50 {
-            handle.submit(open(number)).await.unwrap();
+            handle.submit(open(number)).await.result.unwrap();
         }
     };
     let cluster = Cluster::start(&settings(FlushPlace::Auto), &data, serve).unwrap();
@@ -331,10 +383,14 @@ fn a_full_disk_refuses_bookings_until_there_is_room() {
         move |handle: ShardHandle| {
             let disk = disk.clone();
             async move {
-                handle.submit(open(0)).await.unwrap();
+                handle.submit(open(0)).await.result.unwrap();
                 let mut booked = 0;
                 let full = loop {
-                    match handle.submit(deposit(0, &format!("d-{booked}"))).await {
+                    match handle
+                        .submit(deposit(0, &format!("d-{booked}")))
+                        .await
+                        .result
+                    {
                         Ok(_) => booked += 1,
                         // The supplier has not tried yet.
                         Err(Unavailable::Busy) => {
@@ -348,13 +404,13 @@ fn a_full_disk_refuses_bookings_until_there_is_room() {
                 let balance = Command::ReadBalance {
                     account: account(0),
                 };
-                let shown = handle.submit(balance.clone()).await.unwrap();
+                let shown = handle.submit(balance.clone()).await.result.unwrap();
                 assert_eq!(cash(&shown), booked);
                 disk.set_bytes_max(None);
-                while handle.submit(deposit(0, "late")).await.is_err() {
+                while handle.submit(deposit(0, "late")).await.result.is_err() {
                     glommio::timer::sleep(Duration::from_millis(10)).await;
                 }
-                let shown = handle.submit(balance).await.unwrap();
+                let shown = handle.submit(balance).await.result.unwrap();
                 assert_eq!(cash(&shown), booked + 1);
             }
         }
@@ -373,7 +429,7 @@ fn a_closing_cluster_decides_nothing_new() {
     let serve = move |handle: ShardHandle| async move {
         let own = (0..).find(|&number| owner(number) == handle.id()).unwrap();
         loop {
-            match handle.submit(open(own)).await {
+            match handle.submit(open(own)).await.result {
                 Ok(_) => glommio::timer::sleep(Duration::from_millis(1)).await,
                 Err(Unavailable::Draining) => break,
                 Err(other) => panic!("{other}"),
@@ -398,7 +454,7 @@ fn closed_segments_are_folded_until_damage_is_found() {
             let booked = booked.clone();
             async move {
                 let mut drained = pin!(handle.drain_requested());
-                handle.submit(open(0)).await.unwrap();
+                handle.submit(open(0)).await.result.unwrap();
                 let mut number = 0;
                 while futures_lite::future::poll_once(drained.as_mut())
                     .await

@@ -49,15 +49,20 @@ impl fmt::Debug for AdminToken {
     }
 }
 
+/// Whether a request with these headers carries the token that is valid now.
+pub(super) fn may_pass(app: &App, headers: &HeaderMap) -> bool {
+    let settings = app.settings.get();
+    let token = settings.admin_token.as_ref();
+    token.is_some_and(|token| token.lets_in(headers))
+}
+
 /// Lets a request pass that carries the token.
 pub(super) async fn require_token(
     State(app): State<App>,
     request: Request,
     next: Next,
 ) -> Result<Response, AdminError> {
-    let settings = app.settings.get();
-    let token = settings.admin_token.as_ref();
-    if token.is_some_and(|token| token.lets_in(request.headers())) {
+    if may_pass(&app, request.headers()) {
         Ok(next.run(request).await)
     } else {
         Err(AdminError::new(

@@ -1,13 +1,18 @@
-//! The connections of the admin API: how many there may be, and how long one may say
-//! nothing. Without both, clients that only connect would use up the process's files.
+//! The connections of the admin API: how many there may be, how long one may say nothing,
+//! and how one is ended from outside. Without the first two, clients that only connect
+//! would use up the process's files.
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use atomic_waker::AtomicWaker;
+use axum::extract::connect_info::Connected;
+use axum::serve::IncomingStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -59,6 +64,7 @@ impl axum::serve::Listener for Listener {
             stream,
             idle: Box::pin(tokio::time::sleep(self.idle_timeout)),
             idle_timeout: self.idle_timeout,
+            cut: Cut::default(),
             _permit: permit,
         };
         (connection, peer)
@@ -74,11 +80,42 @@ pub(super) struct Connection {
     stream: TcpStream,
     idle: Pin<Box<Sleep>>,
     idle_timeout: Duration,
+    cut: Cut,
     _permit: OwnedSemaphorePermit,
 }
 
+/// Ends a connection that a handler knows to be stuck: while a client takes nothing, an
+/// answer is not asked for more of its body, so the body has no way to say that it ends.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cut(Arc<CutState>);
+
+#[derive(Debug, Default)]
+struct CutState {
+    is_cut: AtomicBool,
+    /// The connection's task, which alone reads and writes.
+    connection: AtomicWaker,
+}
+
+impl Cut {
+    /// The connection fails the next time that it is looked at, which is now.
+    pub(super) fn cut(&self) {
+        self.0.is_cut.store(true, Ordering::Release);
+        self.0.connection.wake();
+    }
+
+    fn is_cut(&self) -> bool {
+        self.0.is_cut.load(Ordering::Acquire)
+    }
+}
+
+impl Connected<IncomingStream<'_, Listener>> for Cut {
+    fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
+        stream.io().cut.clone()
+    }
+}
+
 impl Connection {
-    /// Watches the time for an operation that has to wait.
+    /// Watches the time, and for a cut, while an operation has to wait.
     fn or_idle<T>(
         &mut self,
         progress: Poll<io::Result<T>>,
@@ -87,6 +124,11 @@ impl Connection {
         if progress.is_ready() {
             self.idle.as_mut().reset(Instant::now() + self.idle_timeout);
             return progress;
+        }
+        self.cut.0.connection.register(cx.waker());
+        // Looked at behind the registration, so that a cut is either seen here or wakes.
+        if self.cut.is_cut() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         match self.idle.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),

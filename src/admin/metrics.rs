@@ -3,6 +3,8 @@
 //! A scrape only reads: nothing is reset, cached or locked, so any number of them can
 //! run at once. Names follow host-tuning.md section 6.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
@@ -39,14 +41,20 @@ const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// `GET /metrics`.
 pub(super) async fn scrape(State(app): State<App>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], write_all(&app))
+}
+
+/// Everything that is counted, as it stands now.
+pub(super) fn write_all(app: &App) -> String {
     let mut text = PrometheusText::default();
-    write_process(&mut text, &app);
+    write_process(&mut text, app);
     write_answers(&mut text, &app.answers);
-    write_shards(&mut text, &app);
+    app.live_streams.write_metrics(&mut text);
+    write_shards(&mut text, app);
     for source in &app.metrics_sources {
         source(&mut text);
     }
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], text.into_string())
+    text.into_string()
 }
 
 #[expect(
@@ -274,15 +282,13 @@ const SHARD_NUMBERS: &[ShardNumber] = &[
         "Transaction ids remembered.",
         |shard| &shard.transactions,
     ),
+    (
+        "purser_rounds_open",
+        Kind::Gauge,
+        "Rounds that are open.",
+        |shard| &shard.rounds_open,
+    ),
 ];
-
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "milliseconds of a fold stay exact for 280,000 years"
-)]
-fn seconds(milliseconds: u64) -> f64 {
-    milliseconds as f64 / 1e3
-}
 
 fn write_shards(text: &mut PrometheusText, app: &App) {
     let shards: Vec<(String, &ShardMetrics)> = app
@@ -314,10 +320,8 @@ fn write_shards(text: &mut PrometheusText, app: &App) {
         "How long the last checkpoint took to make.",
     );
     for (id, shard) in &shards {
-        folds.sample(
-            &[("shard", id)],
-            seconds(shard.checkpoint.duration_ms.get()),
-        );
+        let took = Duration::from_millis(shard.checkpoint.duration_ms.get());
+        folds.sample(&[("shard", id)], took.as_secs_f64());
     }
     let mut commits = text.family(
         "purser_commit_duration_seconds",
@@ -326,5 +330,24 @@ fn write_shards(text: &mut PrometheusText, app: &App) {
     );
     for (id, shard) in &shards {
         commits.durations(&[("shard", id)], &shard.commit_duration);
+    }
+    let mut batches = text.family(
+        "purser_commit_batch_postings",
+        Kind::Histogram,
+        "Postings of each batch that was made durable.",
+    );
+    for (id, shard) in &shards {
+        batches.sizes(&[("shard", id)], &shard.commit_batch);
+    }
+    let mut busy = text.family(
+        "purser_executor_busy_seconds_total",
+        Kind::Counter,
+        "Time in which the shard's executor did not sleep for want of work.",
+    );
+    for (id, shard) in &shards {
+        busy.sample(
+            &[("shard", id)],
+            Duration::from_nanos(shard.busy_ns.get()).as_secs_f64(),
+        );
     }
 }

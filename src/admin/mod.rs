@@ -1,4 +1,5 @@
-//! The operator's API: accounts, money, sessions, import, trial balance, metrics and health.
+//! The operator's API: accounts, money, sessions, import, trial balance, metrics, health and
+//! the documentation of both APIs.
 //!
 //! It runs on a thread and a port of its own (design.md section 6) and reaches the
 //! shards through the same mailboxes as everybody else: a stuck shard shows here, a
@@ -14,6 +15,7 @@ mod answer;
 mod auth;
 mod bookings;
 mod books;
+mod dashboard;
 mod errors;
 mod fields;
 mod health;
@@ -21,10 +23,12 @@ mod import;
 mod listener;
 mod metrics;
 mod money;
+mod openapi;
 mod prometheus;
 mod routes;
 mod server;
 mod sessions;
+mod slow_requests;
 mod transactions;
 mod types;
 
@@ -34,5 +38,6 @@ mod tests;
 pub use auth::AdminToken;
 pub use health::Readiness;
 pub use metrics::MetricsSource;
+pub use openapi::WalletAddress;
 pub use prometheus::{Family, Kind, PrometheusText};
 pub use server::{AdminServer, AdminState, AdminThread};

@@ -5,7 +5,7 @@
 
 use std::fmt::{Display, Write};
 
-use shards::metrics::Histogram;
+use shards::metrics::{Histogram, Sizes};
 
 /// What kind of number a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,19 +79,38 @@ impl Family<'_> {
     /// # Panics
     /// When the metric is a plain number.
     pub fn durations(&mut self, labels: &[(&str, &str)], histogram: &Histogram) -> &mut Self {
+        let sum_seconds = seconds_of_ns(histogram.sum_ns());
+        self.buckets(labels, &histogram.counts(), sum_seconds, |bucket| {
+            seconds(Histogram::bound_us(bucket))
+        })
+    }
+
+    /// Adds a histogram of sizes.
+    ///
+    /// # Panics
+    /// When the metric is a plain number.
+    pub fn sizes(&mut self, labels: &[(&str, &str)], sizes: &Sizes) -> &mut Self {
+        self.buckets(labels, &sizes.counts(), sizes.sum(), Sizes::bound)
+    }
+
+    fn buckets<B: Display>(
+        &mut self,
+        labels: &[(&str, &str)],
+        counts: &[u64],
+        sum: impl Display,
+        bound: impl Fn(usize) -> B,
+    ) -> &mut Self {
         assert!(self.kind == Kind::Histogram);
-        let counts = histogram.counts();
-        let sum_seconds = seconds(histogram.sum_us());
         let mut so_far = 0;
-        // The last bucket also holds whatever took longer, so it has no bound to name.
-        for (bucket, count) in counts[..Histogram::BUCKETS - 1].iter().enumerate() {
+        // The last bucket also holds whatever is beyond it, so it has no bound to name.
+        for (bucket, count) in counts[..counts.len() - 1].iter().enumerate() {
             so_far += count;
-            let bound = seconds(Histogram::bound_us(bucket)).to_string();
+            let bound = bound(bucket).to_string();
             self.line("_bucket", labels, Some(&bound), so_far);
         }
-        so_far += counts[Histogram::BUCKETS - 1];
+        so_far += counts[counts.len() - 1];
         self.line("_bucket", labels, Some("+Inf"), so_far);
-        self.line("_sum", labels, None, sum_seconds);
+        self.line("_sum", labels, None, sum);
         // Counted from the buckets, so that it fits them whatever was added meanwhile.
         self.line("_count", labels, None, so_far);
         self
@@ -131,6 +150,14 @@ impl Family<'_> {
 )]
 fn seconds(us: u64) -> f64 {
     us as f64 / 1e6
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a sum of 104 days is exact to the nanosecond, and a longer one to 15 digits"
+)]
+fn seconds_of_ns(ns: u64) -> f64 {
+    ns as f64 / 1e9
 }
 
 /// A text with the characters escaped that would end it.
@@ -211,6 +238,28 @@ mod tests {
             "purser_d_seconds_bucket{shard=\"0\",le=\"+Inf\"} 5",
             "purser_d_seconds_sum{shard=\"0\"} 61.000005",
             "purser_d_seconds_count{shard=\"0\"} 5",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_histogram_of_sizes_has_their_bounds() {
+        let sizes = Sizes::default();
+        for size in [1, 2, 3, 5_000] {
+            sizes.record(size);
+        }
+        let mut text = PrometheusText::default();
+        text.family("purser_b_postings", Kind::Histogram, "B.")
+            .sizes(&[], &sizes);
+        let text = text.into_string();
+        for line in [
+            "purser_b_postings_bucket{le=\"1\"} 1",
+            "purser_b_postings_bucket{le=\"4\"} 3",
+            "purser_b_postings_bucket{le=\"4096\"} 3",
+            "purser_b_postings_bucket{le=\"+Inf\"} 4",
+            "purser_b_postings_sum 5006",
+            "purser_b_postings_count 4",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }

@@ -9,7 +9,10 @@ use axum::routing::{get, post, put};
 
 use super::errors::AdminError;
 use super::server::App;
-use super::{accounts, auth, books, health, import, metrics, money, sessions, transactions};
+use super::{
+    accounts, auth, books, dashboard, health, import, metrics, money, openapi, sessions,
+    slow_requests, transactions,
+};
 
 /// All routes of operator.md section 4 that exist.
 pub(super) fn router(app: App) -> Router {
@@ -47,6 +50,8 @@ pub(super) fn router(app: App) -> Router {
         )
         .route("/import", post(import::import))
         .route("/trial-balance", get(books::trial_balance))
+        .route("/slow-requests", get(slow_requests::list))
+        .route("/live", get(dashboard::live))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .layer(from_fn_with_state(app.clone(), auth::require_token));
@@ -54,6 +59,12 @@ pub(super) fn router(app: App) -> Router {
         .route("/metrics", get(metrics::scrape))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        // The page has no data; what it shows it asks for with the token.
+        .route("/dashboard", get(dashboard::page))
+        .route("/dashboard/{file}", get(dashboard::file))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::page))
+        .route("/docs/{file}", get(openapi::part))
         .method_not_allowed_fallback(method_not_allowed)
         .nest("/admin/v1", guarded)
         .fallback(not_found)

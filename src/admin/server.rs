@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shards::runtime::{ControlHandle, ShardMetrics};
 use shards::types::UnixMillis;
@@ -15,15 +15,19 @@ use shards::wal::DataSet;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::bookings::Bookings;
+use super::dashboard::{self, LiveStreams};
 use super::health::Readiness;
 use super::import::IMPORTS_AT_ONCE;
-use super::listener::{CONNECTIONS_MAX, IDLE_TIMEOUT, Listener};
+use super::listener::{CONNECTIONS_MAX, Cut, IDLE_TIMEOUT, Listener};
 use super::metrics::{AnswerCounts, MetricsSource};
+use super::openapi::WalletAddress;
 use super::routes;
+use super::slow_requests::SlowRequests;
 use super::transactions::LISTS_AT_ONCE;
 use crate::domain::Domains;
 use crate::live::Live;
 use crate::settings::Settings;
+use crate::slow::SlowRing;
 
 /// How often the pump of the control plane looks for answers that are overdue.
 const PUMP_WAKE_INTERVAL: Duration = Duration::from_secs(1);
@@ -47,6 +51,10 @@ pub struct AdminState {
     pub data: DataSet,
     /// How far back an account's transactions are listed.
     pub idempotency_window: Duration,
+    /// Where the wallet is, for the documentation.
+    pub wallet: WalletAddress,
+    /// Where the shards put the wallet's slow requests.
+    pub slow_ring: Arc<SlowRing>,
 }
 
 /// What handlers share.
@@ -55,11 +63,16 @@ pub(super) struct App(Arc<Shared>);
 
 pub(super) struct Shared {
     state: AdminState,
+    /// Where the admin API is.
+    pub(super) addr: SocketAddr,
     pub(super) started_at: UnixMillis,
+    pub(super) started: Instant,
     pub(super) imports: Arc<Semaphore>,
     pub(super) lists: Arc<Semaphore>,
     pub(super) bookings: Arc<Bookings>,
+    pub(super) slow_requests: SlowRequests,
     pub(super) answers: AnswerCounts,
+    pub(super) live_streams: Arc<LiveStreams>,
 }
 
 impl Shared {
@@ -134,10 +147,14 @@ impl AdminServer {
         let app = App(Arc::new(Shared {
             lists: Arc::new(Semaphore::new(LISTS_AT_ONCE)),
             bookings: Arc::new(Bookings::new(state.data.clone())),
+            slow_requests: SlowRequests::new(Arc::clone(&state.slow_ring)),
             state,
+            addr: self.addr,
             started_at: shards::runtime::now(),
+            started: Instant::now(),
             imports: Arc::new(Semaphore::new(IMPORTS_AT_ONCE)),
             answers: AnswerCounts::default(),
+            live_streams: Arc::default(),
         }));
         let thread = std::thread::Builder::new()
             .name("admin".to_owned())
@@ -187,13 +204,21 @@ async fn serve(
     stopped: oneshot::Receiver<Duration>,
 ) -> bool {
     tokio::spawn(run_pump(app.control.clone()));
+    tokio::spawn(dashboard::run_live_streams(app.clone()));
     let (drain, drained) = oneshot::channel::<()>();
     let listener = Listener::new(listener, CONNECTIONS_MAX, IDLE_TIMEOUT);
-    let serving = axum::serve(listener, routes::router(app)).with_graceful_shutdown(async {
+    let router = routes::router(app.clone());
+    let serving = axum::serve(
+        listener,
+        router.into_make_service_with_connect_info::<Cut>(),
+    )
+    .with_graceful_shutdown(async {
         let _ = drained.await;
     });
     let serving = tokio::spawn(serving.into_future());
     let patience = stopped.await.unwrap_or(Duration::ZERO);
+    // They would never end by themselves.
+    app.live_streams.close();
     let _ = drain.send(());
     matches!(tokio::time::timeout(patience, serving).await, Ok(Ok(_)))
 }

@@ -13,7 +13,7 @@ use super::Config;
 use crate::domain::Domain;
 
 /// Keys that take effect while the server runs, and tables all of whose keys do.
-const LIVE_KEYS: &[&str] = &["log_level", "trusted_proxies"];
+const LIVE_KEYS: &[&str] = &["log_level", "slow_request", "trusted_proxies"];
 const LIVE_TABLES: &[&str] = &["admin.", "limits.", "listen.tls."];
 
 impl Config {

@@ -57,12 +57,16 @@ pub struct Config {
     pub shards: u16,
     /// Whether each shard keeps to a CPU of its own.
     pub pin: Pin,
+    /// How long a shard that has nothing to do looks for work before it sleeps.
+    pub spin: Duration,
     /// How long a drain may take before the process ends anyway.
     pub shutdown_timeout: Duration,
     /// The least important message that is written.
     pub log_level: LogLevel,
     /// The form of the messages.
     pub log_format: LogFormat,
+    /// A request that the wallet works on for longer is kept, counted and logged as slow.
+    pub slow_request: Duration,
     /// Peers whose `X-Forwarded-For` is believed (protocol.md section 5).
     pub trusted_proxies: Vec<IpNet>,
     /// Addresses.
@@ -280,9 +284,12 @@ impl Default for Config {
             data_dir: PathBuf::from("purser-data"),
             shards: 0,
             pin: Pin::Auto,
+            spin: Duration::ZERO,
             shutdown_timeout: Duration::from_secs(10),
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,
+            // A commit takes one or two; a player does not feel it yet.
+            slow_request: Duration::from_millis(10),
             trusted_proxies: vec![
                 IpNet::from(IpAddr::V4(Ipv4Addr::LOCALHOST)),
                 IpNet::from(IpAddr::V6(Ipv6Addr::LOCALHOST)),

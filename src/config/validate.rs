@@ -51,6 +51,13 @@ const BODY_BYTES: RangeInclusive<i64> = 256..=16 << 20;
 /// Timers tick in milliseconds; a wait of more than a day is no timeout.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=DAY;
 
+/// Beyond that a shard would hardly ever sleep, and a longer look finds nothing sooner.
+const SPIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(10);
+
+/// With the shortest one every request is slow, which shows what each of a quiet server's
+/// does; a day is never.
+const SLOW_REQUEST: RangeInclusive<Duration> = Duration::from_nanos(1)..=DAY;
+
 /// operator.md: at least an hour. The memory of a year of bookings is beyond
 /// any machine; the year is that of humantime.
 const IDEMPOTENCY_WINDOW: RangeInclusive<Duration> = HOUR..=YEAR;
@@ -137,6 +144,7 @@ pub(super) fn config(document: &Document<'_>, raw: raw::Root) -> Result<Config> 
             default.shards,
         )?,
         pin: judge.pin(raw.pin, default.pin)?,
+        spin: judge.duration(raw.spin, &SPIN, default.spin)?,
         shutdown_timeout: judge.duration(
             raw.shutdown_timeout,
             &TIMEOUT,
@@ -144,6 +152,7 @@ pub(super) fn config(document: &Document<'_>, raw: raw::Root) -> Result<Config> 
         )?,
         log_level: judge.word(raw.log_level, LEVELS, default.log_level)?,
         log_format: judge.word(raw.log_format, FORMATS, default.log_format)?,
+        slow_request: judge.duration(raw.slow_request, &SLOW_REQUEST, default.slow_request)?,
         trusted_proxies: judge.networks(raw.trusted_proxies, default.trusted_proxies)?,
         listen: Listen {
             wallet: judge.address(raw.listen.0.wallet.as_ref(), default.listen.wallet)?,

@@ -29,6 +29,7 @@ use super::remembered::Remembered;
 use super::shared::HttpShared;
 use super::wire::{Broken, Fill, Wire};
 use super::{Answer, Full, Method, Rejection, Request, Service, Socket};
+use crate::stages::StageTimes;
 
 /// Serves one connection until it ends. Not to be dropped before: a request may have
 /// booked what only its answer says.
@@ -47,6 +48,7 @@ pub async fn serve_connection<S: Service, IO: Socket>(
         answer_body: Vec::new(),
         remembered: Remembered::default(),
         is_fresh: true,
+        begun_at: Instant::now(),
         turn: 0,
         weight: 1,
         refusals: 0,
@@ -111,6 +113,8 @@ struct Connection<'s, S: Service, IO> {
     remembered: Remembered,
     /// Whether no request has come yet.
     is_fresh: bool,
+    /// When the first byte of the request at hand came, or its turn if that came before.
+    begun_at: Instant,
     /// Requests since the executor last looked for I/O, as far as this task knows, by
     /// their weight.
     turn: usize,
@@ -163,6 +167,7 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
         };
         let mut deadline = self.shared.deadline(idle_timeout);
         let mut has_begun = false;
+        self.begun_at = self.wire.filled_at;
         loop {
             let bytes = self.wire.input.bytes();
             if !bytes.is_empty() {
@@ -190,7 +195,12 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
                 return Err(Next::Close);
             }
             let rejection = match self.wire.fill(deadline, !has_begun).await {
-                Fill::Bytes(_) => continue,
+                Fill::Bytes(_) => {
+                    if !has_begun {
+                        self.begun_at = self.wire.filled_at;
+                    }
+                    continue;
+                }
                 Fill::Broken => return Err(Next::Close),
                 Fill::End if !has_begun => return Err(Next::Close),
                 Fill::End => Rejection::closing(400, "Request head: ended in the middle"),
@@ -264,7 +274,7 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
         self.push_answer(&AnswerHead::of(rejection, field, without_body))
     }
 
-    fn push_answer(&mut self, head: &AnswerHead) -> Next {
+    fn push_answer(&mut self, head: &AnswerHead<'_>) -> Next {
         let out = &mut self.wire.output.bytes;
         encode::answer(out, head, &self.shared.common, &self.answer_body);
         if head.connection == ConnectionField::Close {
@@ -332,9 +342,11 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
         }
         shared.metrics.requests.add(1);
         let in_flight = shared.admission.begin();
-        let started = head.wants_server_timing.then(Instant::now);
-        let answer = self.call(head, body_len).await;
+        let mut times = StageTimes::begin(self.begun_at, self.wire.filled_at);
+        let answer = self.call(head, body_len, &mut times).await;
         drop(in_flight);
+        // The next request, if it is there already, has the connection from here on.
+        self.wire.filled_at = times.until();
         self.refusals += u32::from(answer.retry_after.is_some());
         let answer_head = AnswerHead {
             status: answer.status,
@@ -342,7 +354,7 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
             allow: None,
             connection: self.connection_field(head, Some(consumed)),
             without_body: is_head(head),
-            service_time: started.map(|started| started.elapsed()),
+            times: head.wants_server_timing.then_some(&times),
         };
         self.wire.input.consume(consumed);
         self.push_answer(&answer_head)
@@ -365,7 +377,7 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
     }
 
     /// Calls the service. While it is not ready, answers to earlier requests go out.
-    async fn call(&mut self, head: &Head, body_len: usize) -> Answer {
+    async fn call(&mut self, head: &Head, body_len: usize, times: &mut StageTimes) -> Answer {
         let Wire {
             io, input, output, ..
         } = &mut self.wire;
@@ -380,7 +392,7 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
             authorization: head.authorization(head_bytes),
             signature: head.signature(head_bytes),
             forwarded_for: head.forwarded_for(head_bytes, &mut lines),
-            wants_server_timing: head.wants_server_timing,
+            times,
             peer: self.peer,
             body: &mut rest[..body_len],
         };
@@ -435,13 +447,18 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
         };
         let turn_is_over = self.turn >= REQUESTS_PER_TURN_MAX;
         let has_piled_up = self.wire.output.bytes.len() >= OUTPUT_BYTES_FLUSH;
-        if (turn_is_over || has_piled_up) && self.wire.flush().await.is_err() {
+        if !turn_is_over && !has_piled_up {
+            return Next::Request;
+        }
+        if self.wire.flush().await.is_err() {
             return Next::Close;
         }
         if turn_is_over {
             self.turn = 0;
             self.wire.io.give_way().await;
         }
+        // What others had in between is not the time of the request that is there already.
+        self.wire.filled_at = Instant::now();
         Next::Request
     }
 }

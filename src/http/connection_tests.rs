@@ -1,6 +1,6 @@
 //! Connections as facts: what a client sends, and what it gets.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
@@ -370,12 +370,41 @@ fn a_connection_without_a_seat_hears_503() {
 #[test]
 fn a_request_that_asks_is_told_how_long_it_took() {
     let mut client = Client::connect();
-    client.send(post_with("/a", "X-Server-Timing: 1\r\n", ""));
+    let asking = post_with("/a", "X-Server-Timing: 1\r\n", "body");
+    client.send(&asking);
+    let told = client.received();
     assert!(
-        client
-            .received()
-            .contains("\r\nServer-Timing: service;dur=")
+        told.contains("\r\nServer-Timing: read;dur=0.0000, parse;dur="),
+        "{told}"
     );
+    client.send(post_with("/a", "", "body"));
+    let told = client.received();
+    assert!(!told.contains("Server-Timing"), "{told}");
+}
+
+/// What the client takes to send is its own time, and what it waits before is nobody's.
+#[test]
+fn reading_lasts_from_the_first_byte_to_the_last() {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let mut client = Client::connect();
+    let asking = post_with("/a", "X-Server-Timing: 1\r\n", "body");
+    let in_body = asking.len() - 2;
+    for cut in [1, 30, in_body] {
+        std::thread::sleep(5 * PAUSE);
+        let begun = Instant::now();
+        client.send(&asking[..cut]);
+        std::thread::sleep(PAUSE);
+        client.send(&asking[cut..]);
+        let most = begun.elapsed();
+        let told = client.received();
+        let (_, times) = told.split_once("read;dur=").unwrap();
+        let (ms, _) = times.split_once(',').unwrap();
+        let read = Duration::from_secs_f64(ms.parse::<f64>().unwrap() / 1e3);
+        assert!(
+            PAUSE <= read && read <= most,
+            "{read:?} of {most:?} at {cut}: {told}"
+        );
+    }
 }
 
 #[test]

@@ -5,12 +5,13 @@
 //! only tell an attacker which list to read.
 
 use std::cell::{Cell, RefCell};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
 use super::{Rejection, Status};
+use crate::stages::StageTimes;
 
 /// What an answer says about its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,18 +26,18 @@ pub(crate) enum Connection {
 
 /// An answer but for its body.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct AnswerHead {
+pub(crate) struct AnswerHead<'a> {
     pub(crate) status: Status,
     pub(crate) retry_after: Option<u32>,
     pub(crate) allow: Option<&'static str>,
     pub(crate) connection: Connection,
     /// Whether it answers HEAD: the fields of the answer without its body.
     pub(crate) without_body: bool,
-    /// How long the service took, if the client asked.
-    pub(crate) service_time: Option<Duration>,
+    /// Where the time of the request went, if the client asked.
+    pub(crate) times: Option<&'a StageTimes>,
 }
 
-impl AnswerHead {
+impl AnswerHead<'_> {
     /// To a request that is refused.
     pub(crate) fn of(rejection: &Rejection, connection: Connection, without_body: bool) -> Self {
         Self {
@@ -45,7 +46,7 @@ impl AnswerHead {
             allow: rejection.allow,
             connection,
             without_body,
-            service_time: None,
+            times: None,
         }
     }
 }
@@ -54,7 +55,7 @@ impl AnswerHead {
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Appends one answer to `out`.
-pub(crate) fn answer(out: &mut Vec<u8>, head: &AnswerHead, common: &CommonFields, body: &[u8]) {
+pub(crate) fn answer(out: &mut Vec<u8>, head: &AnswerHead<'_>, common: &CommonFields, body: &[u8]) {
     out.extend_from_slice(b"HTTP/1.1 ");
     push_number(out, head.status.0.into());
     out.push(b' ');
@@ -83,8 +84,8 @@ pub(crate) fn answer(out: &mut Vec<u8>, head: &AnswerHead, common: &CommonFields
         out.extend_from_slice(methods.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
-    if let Some(time) = head.service_time {
-        push_service_time(out, time);
+    if let Some(times) = head.times {
+        times.push_field(out);
     }
     out.extend_from_slice(b"\r\n");
     if has_content && !head.without_body {
@@ -94,19 +95,6 @@ pub(crate) fn answer(out: &mut Vec<u8>, head: &AnswerHead, common: &CommonFields
 
 fn push_number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-}
-
-/// In milliseconds with three fraction digits, as Server-Timing has it.
-fn push_service_time(out: &mut Vec<u8>, time: Duration) {
-    let us = time.as_micros();
-    out.extend_from_slice(
-        format!(
-            "Server-Timing: service;dur={}.{:03}\r\n",
-            us / 1_000,
-            us % 1_000
-        )
-        .as_bytes(),
-    );
 }
 
 /// The reason phrase; empty where we know none, which RFC 9112 section 4 allows.
@@ -176,18 +164,20 @@ impl CommonFields {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
-    const OK: AnswerHead = AnswerHead {
+    const OK: AnswerHead<'_> = AnswerHead {
         status: Status(200),
         retry_after: None,
         allow: None,
         connection: Connection::Default,
         without_body: false,
-        service_time: None,
+        times: None,
     };
 
-    fn encoded(head: &AnswerHead) -> String {
+    fn encoded(head: &AnswerHead<'_>) -> String {
         let common = CommonFields::new(UNIX_EPOCH + Duration::from_secs(784_111_777));
         let mut out = Vec::new();
         answer(&mut out, head, &common, b"{}");
@@ -205,7 +195,7 @@ mod tests {
 
     #[test]
     fn what_only_some_answers_say() {
-        let check = |head: AnswerHead, line: &str| {
+        let check = |head: AnswerHead<'_>, line: &str| {
             let text = encoded(&head);
             assert!(text.contains(line), "{line} in {text}");
         };
@@ -237,12 +227,14 @@ mod tests {
             },
             "\r\nAllow: GET, HEAD\r\n",
         );
+        let first_byte_at = Instant::now();
+        let last_byte_at = first_byte_at + Duration::from_micros(12_034);
         check(
             AnswerHead {
-                service_time: Some(Duration::from_micros(12_034)),
+                times: Some(&StageTimes::begin(first_byte_at, last_byte_at)),
                 ..OK
             },
-            "\r\nServer-Timing: service;dur=12.034\r\n",
+            "\r\nServer-Timing: read;dur=12.0340, parse;dur=0.0000, ",
         );
         check(
             AnswerHead {

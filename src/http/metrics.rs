@@ -36,6 +36,8 @@ pub struct HttpMetrics {
     pub timeouts_write: Counter,
     /// Connections cut because the client did not close after its last answer.
     pub timeouts_linger: Counter,
+    /// Bytes of all read and write buffers, used or not, when deadlines were last looked at.
+    pub buffer_bytes: Counter,
     /// Connections that ended with an error of the socket, such as a reset.
     pub connections_failed: Counter,
     /// Bytes read.

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
+use crate::stages::StageTimes;
+
 mod admission;
 pub mod body;
 pub mod connection;
@@ -79,8 +81,9 @@ pub struct Request<'a> {
     pub signature: Option<&'a [u8]>,
     /// The `X-Forwarded-For` fields as sent, in order.
     pub forwarded_for: &'a [&'a [u8]],
-    /// Whether the client asked for the time of each stage.
-    pub wants_server_timing: bool,
+    /// Where the time of the request goes: begun by the connection, continued by the
+    /// service, which ends it.
+    pub times: &'a mut StageTimes,
     /// The other end of the connection.
     pub peer: IpAddr,
     /// The body, chunks joined. Parsers may write into it.
@@ -162,7 +165,8 @@ pub trait Service {
     /// may: one that waits for nobody and asks how the server is.
     fn is_always_admitted(&self, head: &RequestHead<'_>) -> bool;
 
-    /// Answers a request, writing the body of the answer into `body`, which comes empty.
+    /// Answers a request, writing the body of the answer into `body`, which comes empty,
+    /// and ends the request's times.
     fn call(
         &self,
         session: &mut Self::Session,

@@ -78,13 +78,16 @@ impl HttpShared {
         let now = self.now.get() + elapsed.min(SWEEP_ADVANCE_MAX);
         self.now.set(now);
         self.common.refresh(wall_clock);
+        let mut buffer_bytes = 0;
         for slot in self.slots.borrow().iter() {
+            buffer_bytes += slot.buffer_bytes.get();
             if slot.deadline.get() <= now {
                 slot.deadline.set(NEVER);
                 slot.expired.set(true);
                 slot.wake();
             }
         }
+        self.metrics.buffer_bytes.set(buffer_bytes as u64);
     }
 
     /// Starts draining this shard: every connection is told, and so is every accept loop.
@@ -160,6 +163,8 @@ struct Slot {
     index: Cell<usize>,
     deadline: Cell<Moment>,
     expired: Cell<bool>,
+    /// Of the connection, as of its last wait for bytes.
+    buffer_bytes: Cell<usize>,
     /// Of its task; kept from the first wait on, for it does not change.
     waker: RefCell<Option<Waker>>,
 }
@@ -186,6 +191,7 @@ impl Watch {
             index: Cell::new(slots.len()),
             deadline: Cell::new(NEVER),
             expired: Cell::new(false),
+            buffer_bytes: Cell::default(),
             waker: RefCell::default(),
         });
         slots.push(Rc::clone(&slot));
@@ -206,6 +212,11 @@ impl Watch {
     pub(crate) fn end(&self) {
         self.slot.expired.set(false);
         self.slot.deadline.set(NEVER);
+    }
+
+    /// The connection's buffers take that much memory now.
+    pub(crate) fn set_buffer_bytes(&self, bytes: usize) {
+        self.slot.buffer_bytes.set(bytes);
     }
 
     /// Whether the wait has lasted too long; if not, the task is woken when it has, and

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_lite::future::yield_now;
 use futures_lite::{AsyncRead, AsyncWrite};
@@ -167,6 +167,7 @@ impl Service for Echo {
         out.extend_from_slice(format!("{count} {method:?} {path} {text}").as_bytes());
         out.resize(out.len() + self.padding.get(), b'.');
         request.body.fill(0);
+        request.times.end(Instant::now());
         Answer {
             status: Status(200),
             retry_after: None,

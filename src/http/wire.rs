@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
@@ -40,6 +41,8 @@ pub(crate) struct Wire<IO> {
     /// Whether the task has waited for the socket since this was last cleared: then
     /// the executor has looked for I/O meanwhile.
     pub(crate) has_waited: bool,
+    /// Bytes that were read last came then.
+    pub(crate) filled_at: Instant,
     shared: Rc<HttpShared>,
     watch: Watch,
 }
@@ -51,6 +54,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
             input: Input::new(shared.limits().max_pipelined_bytes),
             output: Output::default(),
             has_waited: false,
+            filled_at: Instant::now(),
             shared: Rc::clone(shared),
             watch: Watch::new(shared),
         }
@@ -63,6 +67,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
         if self.flush().await.is_err() {
             return Fill::Broken;
         }
+        self.watch
+            .set_buffer_bytes(self.input.bytes.capacity() + self.output.bytes.capacity());
         self.watch.begin(deadline);
         let fill = poll_fn(|cx| {
             let room = self.input.room();
@@ -90,6 +96,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
         match fill {
             Fill::Bytes(count) => {
                 self.input.advance(count);
+                self.filled_at = Instant::now();
                 self.shared.metrics.bytes_in.add(count as u64);
             }
             Fill::Broken => self.shared.metrics.connections_failed.add(1),

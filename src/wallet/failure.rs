@@ -68,7 +68,7 @@ impl Failure {
     /// The ledger told something else than was asked: a fault of ours.
     pub(super) fn unexpected(facts: &Facts) -> Self {
         tracing::error!(
-            ?facts,
+            facts = facts.kind(),
             "the ledger answered with other facts than were asked for"
         );
         Self::refused(

@@ -1,18 +1,20 @@
-//! What one shard counts of the wire: requests by endpoint and code, and how long they took.
-
-use std::time::Duration;
+//! What one shard counts of the wire: requests by endpoint and code, how long they took,
+//! and where that time went.
 
 use shards::Unavailable;
 use shards::metrics::{Counter, Histogram};
 
 use super::error_code::ErrorCode;
 use super::routes::Endpoint;
+use crate::stages::{Stage, StageTimes};
 
 /// The counters of one shard's [`WalletService`](super::WalletService).
 #[derive(Debug, Default)]
 pub struct WalletMetrics {
     requests: [[Counter; ErrorCode::ALL.len()]; Endpoint::ALL.len()],
     durations: [Histogram; Endpoint::ALL.len()],
+    stages: [Histogram; Stage::ALL.len()],
+    slow: Counter,
     unavailable: [Counter; UNAVAILABLE.len()],
 }
 
@@ -31,10 +33,22 @@ impl WalletMetrics {
         self.requests[endpoint as usize][code as usize].get()
     }
 
-    /// From the complete body to the written answer.
+    /// From the last byte of a request to its complete answer.
     #[must_use]
     pub fn duration(&self, endpoint: Endpoint) -> &Histogram {
         &self.durations[endpoint as usize]
+    }
+
+    /// How long a stage took of the requests that have had it.
+    #[must_use]
+    pub fn stage(&self, stage: Stage) -> &Histogram {
+        &self.stages[stage as usize]
+    }
+
+    /// How many requests were slow.
+    #[must_use]
+    pub fn slow(&self) -> &Counter {
+        &self.slow
     }
 
     /// How many requests were answered 503 for the reason.
@@ -43,9 +57,12 @@ impl WalletMetrics {
         self.unavailable[place(reason)].get()
     }
 
-    pub(super) fn record(&self, endpoint: Endpoint, code: ErrorCode, took: Duration) {
+    pub(super) fn record(&self, endpoint: Endpoint, code: ErrorCode, times: &StageTimes) {
         self.requests[endpoint as usize][code as usize].add(1);
-        self.durations[endpoint as usize].record(took);
+        self.durations[endpoint as usize].record(times.worked());
+        for (stage, time) in times.had() {
+            self.stages[stage as usize].record(time);
+        }
     }
 
     pub(super) fn record_unavailable(&self, reason: Unavailable) {

@@ -19,13 +19,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use compact_str::CompactString;
-use shards::Submit;
 use shards::ledger::{Command, Facts, Outcome, SessionFacts};
 use shards::types::{AccountId, UnixMillis};
+use shards::{Submit, Unavailable};
 
 use super::address::{any_holds, client_address};
 use super::auth::{Session, knows_platform};
+use super::echo::Echo;
 use super::error_code::ErrorCode;
 use super::failure::Failure;
 use super::json::JsonReader;
@@ -39,6 +39,8 @@ use crate::domain::Domain;
 use crate::http::{Answer, Rejection, Request, RequestHead, Service, Status};
 use crate::live::{Snapshot, View};
 use crate::settings::Settings;
+use crate::slow::{SlowLog, SlowRequest};
+use crate::stages::StageTimes;
 
 /// Seconds after which a client may try again when we cannot take its request:
 /// overload passes in milliseconds and a restart in seconds, and 1 is the least
@@ -61,6 +63,8 @@ pub struct Parts<L> {
     pub times: Times,
     /// Gives session tokens their times; one for all shards.
     pub mint: Arc<TokenMint>,
+    /// Where this shard's slow requests go.
+    pub slow: SlowLog,
 }
 
 /// Answers the wallet's requests on one shard.
@@ -77,9 +81,12 @@ struct Caller<'r> {
     authorization: Option<&'r [u8]>,
     forwarded_for: &'r [&'r [u8]],
     peer: IpAddr,
-    /// The request's `Sequence`, kept only while a log wants it: it seldom fits
-    /// into a value without an allocation.
-    sequence: Option<CompactString>,
+    /// Where its time goes.
+    times: &'r mut StageTimes,
+    /// Its `Sequence`, for logs.
+    sequence: Option<Echo>,
+    /// Whose request it says to be, for logs, once that has the form of an account id.
+    account: Option<Echo>,
 }
 
 impl<'r> Caller<'r> {
@@ -111,7 +118,11 @@ impl<L: Submit> Service for WalletService<L> {
         body: &mut Vec<u8>,
     ) -> Answer {
         match Route::of_path(request.head.path) {
-            Some(Route::Health) => self.health(body),
+            Some(Route::Health) => {
+                let answer = self.health(body);
+                request.times.end(Instant::now());
+                answer
+            }
             Some(Route::Endpoint(endpoint)) => {
                 let settings = self.parts.settings.get();
                 if settings.domains.any_signed() {
@@ -123,13 +134,16 @@ impl<L: Submit> Service for WalletService<L> {
                     authorization: request.authorization,
                     forwarded_for: request.forwarded_for,
                     peer: request.peer,
+                    times: request.times,
                     sequence: None,
+                    account: None,
                 };
                 self.answer(endpoint, caller, request.body, body).await
             }
             None => {
                 let rejection = routes::unknown_path();
                 self.write_rejection(&rejection, body);
+                request.times.end(Instant::now());
                 Answer {
                     status: rejection.status,
                     retry_after: None,
@@ -166,7 +180,6 @@ impl<L: Submit> WalletService<L> {
         body: &mut [u8],
         out: &mut Vec<u8>,
     ) -> Answer {
-        let started_at = Instant::now();
         let walked = self.walk(endpoint, &mut caller, body, out).await;
         let (code, answer) = match walked {
             Ok(()) => (ErrorCode::Success, Answer::OK),
@@ -175,17 +188,36 @@ impl<L: Submit> WalletService<L> {
                 (failure.code(), self.answer_of(&failure))
             }
         };
-        let took = started_at.elapsed();
-        self.parts.metrics.record(endpoint, code, took);
+        caller.times.end(Instant::now());
+        let took = caller.times.worked();
+        self.parts.metrics.record(endpoint, code, caller.times);
+        if took > caller.settings.slow_request {
+            self.keep_slow(endpoint, code, &caller);
+        }
         tracing::debug!(
-            endpoint = endpoint.name(),
-            sequence = caller.sequence.as_deref(),
+            op = endpoint.name(),
+            sequence = caller.sequence.as_ref().map(Echo::as_str),
             code = code.number(),
             status = answer.status.0,
             took_us = took.as_micros(),
             "answered"
         );
         answer
+    }
+
+    #[cold]
+    fn keep_slow(&self, endpoint: Endpoint, code: ErrorCode, caller: &Caller<'_>) {
+        let text = |echo: &Option<Echo>| echo.as_ref().map(|echo| Box::from(echo.as_str()));
+        let slow = SlowRequest {
+            at: (self.parts.clock)(),
+            op: endpoint.name(),
+            sequence: text(&caller.sequence),
+            account: text(&caller.account),
+            shard: self.parts.slow.shard(),
+            error_code: code.number(),
+            times: *caller.times,
+        };
+        self.parts.slow.keep(slow, self.parts.metrics.slow());
     }
 
     fn answer_of(&self, failure: &Failure) -> Answer {
@@ -254,9 +286,7 @@ impl<L: Submit> WalletService<L> {
     fn read<R: Read>(&self, caller: &mut Caller<'_>, body: &mut [u8]) -> Result<R, Failure> {
         let mut reader = self.reader.borrow_mut();
         let members = reader.read(body)?;
-        if tracing::enabled!(tracing::Level::DEBUG) {
-            caller.sequence = request::sequence(&members).map(CompactString::new);
-        }
+        caller.sequence = request::sequence(&members).map(Echo::of);
         Ok(R::read(&members)?)
     }
 
@@ -267,6 +297,7 @@ impl<L: Submit> WalletService<L> {
         account: &AccountId,
         common: &Common,
     ) -> Result<&'r Domain, Failure> {
+        caller.account = Some(Echo::of(account.as_str()));
         let domain = caller.domain_of(account)?;
         self.authorise(caller, domain, common)?;
         Ok(domain)
@@ -301,15 +332,29 @@ impl<L: Submit> WalletService<L> {
         }
     }
 
-    async fn ask(&self, command: Command) -> Result<Facts, Failure> {
-        match self.parts.ledger.submit(command).await? {
+    async fn submit(
+        &self,
+        caller: &mut Caller<'_>,
+        command: Command,
+    ) -> Result<Outcome, Unavailable> {
+        let answered = self.parts.ledger.submit(command).await;
+        caller.times.follow(&answered.course);
+        answered.result
+    }
+
+    async fn ask(&self, caller: &mut Caller<'_>, command: Command) -> Result<Facts, Failure> {
+        match self.submit(caller, command).await? {
             Outcome::Accepted(facts) | Outcome::Repeated(facts) => Ok(facts),
             Outcome::Refused(refusal) => Err(refusal.into()),
         }
     }
 
-    async fn ask_session(&self, command: Command) -> Result<SessionFacts, Failure> {
-        match self.ask(command).await? {
+    async fn ask_session(
+        &self,
+        caller: &mut Caller<'_>,
+        command: Command,
+    ) -> Result<SessionFacts, Failure> {
+        match self.ask(caller, command).await? {
             Facts::Session(session) => Ok(session),
             facts => Err(Failure::unexpected(&facts)),
         }

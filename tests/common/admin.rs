@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ADMIN_TOKEN, Answer, Client, Request, Server};
+use super::{ADMIN_TOKEN, Answer, Api, Client, Request, Server, assert_agrees};
 
 /// One connection of the operator's back office.
 pub struct Admin {
@@ -28,7 +28,14 @@ impl Admin {
         if let Some(body) = body {
             request = request.field("Content-Type", "application/json").body(body);
         }
-        self.client.call(&request)
+        self.send(&request)
+    }
+
+    /// Sends a request, which must agree with the OpenAPI document, as must its answer.
+    fn send(&mut self, request: &Request) -> Answer {
+        let answer = self.client.call(request);
+        assert_agrees(Api::Admin, request, &answer);
+        answer
     }
 
     fn request(&self, method: &str, target: &str) -> Request {
@@ -57,14 +64,16 @@ impl Admin {
     /// Posts money: `deposits`, `withdrawals` or `bonuses`.
     pub fn money(&mut self, what: &str, id: &str, transaction: &str, amount: &str) -> Answer {
         let request = self.money_request(what, id, transaction, amount);
-        self.client.call(&request)
+        self.send(&request)
     }
 
     /// A deposit to a server that may close the connection instead of an answer.
     pub fn try_deposit(&mut self, id: &str, transaction: &str, amount: &str) -> Option<Answer> {
         let request = self.money_request("deposits", id, transaction, amount);
         self.client.send(&request.bytes());
-        self.client.try_answer()
+        let answer = self.client.try_answer()?;
+        assert_agrees(Api::Admin, &request, &answer);
+        Some(answer)
     }
 
     fn money_request(&self, what: &str, id: &str, transaction: &str, amount: &str) -> Request {

@@ -269,6 +269,19 @@ impl Request {
         self.field("Transfer-Encoding", "chunked")
     }
 
+    /// Method, target and body; no body if it comes in chunks or is not there.
+    pub fn parts(&self) -> (&str, &str, Option<&[u8]>) {
+        let line = self.head.split("\r\n").next().unwrap_or_default();
+        let mut words = line.split(' ');
+        let (method, target) = (words.next(), words.next());
+        let has_length = self.head.contains("Content-Length: ");
+        (
+            method.unwrap_or_default(),
+            target.unwrap_or_default(),
+            has_length.then_some(self.body.as_slice()),
+        )
+    }
+
     pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.head.clone().into_bytes();
         bytes.extend_from_slice(b"\r\n");

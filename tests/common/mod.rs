@@ -7,7 +7,9 @@
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
 mod admin;
+mod browser;
 mod certificates;
+mod contract;
 mod http;
 mod play;
 mod server;
@@ -15,7 +17,9 @@ mod tls;
 mod wallet;
 
 pub use admin::Admin;
+pub use browser::Browser;
 pub use certificates::{Authority, Issued};
+pub use contract::{Api, Operation, assert_agrees, document};
 pub use http::{Answer, Client, Request, assert_transport_error};
 pub use play::{Call, Play};
 pub use server::{ADMIN_TOKEN, Ended, Server, Setup, address, run, run_until};

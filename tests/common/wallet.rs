@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::{Answer, Client, Request, Server};
+use super::{Answer, Api, Client, Request, Server, assert_agrees};
 
 pub const CREATE_TOKEN: &str = "/v1.0/session/createtoken";
 pub const REDEEM_TOKEN: &str = "/v1.0/session/redeemtoken";
@@ -130,7 +130,8 @@ impl Wallet {
         request
     }
 
-    /// Posts a body and gives the JSON of the answer, which must be HTTP 200.
+    /// Posts a body and gives the JSON of the answer, which must be HTTP 200. As for all
+    /// answers here, it and the request must agree with the OpenAPI document.
     pub fn post(&mut self, path: &str, body: impl Into<Vec<u8>>) -> Value {
         let answer = self.answer(path, body);
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -139,7 +140,9 @@ impl Wallet {
 
     pub fn answer(&mut self, path: &str, body: impl Into<Vec<u8>>) -> Answer {
         let request = self.request(path).body(body);
-        self.client.call(&request)
+        let answer = self.client.call(&request);
+        assert_agrees(Api::Wallet, &request, &answer);
+        answer
     }
 
     pub fn balance(&mut self, account: &str) -> Value {

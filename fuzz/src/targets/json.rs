@@ -1,8 +1,11 @@
 //! Bodies of every endpoint: the wallet takes a body exactly if serde_json does, whichever
 //! of its two readers it used, and finds the same account in it.
 
+use std::time::Instant;
+
 use futures_lite::future::block_on;
 use purser::http::{Method, Request, RequestHead, Service};
+use purser::stages::StageTimes;
 use purser::wallet::{Endpoint, Session};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -88,6 +91,7 @@ struct Said {
 fn ask(endpoint: Endpoint, body: &[u8]) -> Result<Said, String> {
     let (service, asked) = wallet();
     let mut body = body.to_vec();
+    let now = Instant::now();
     let request = Request {
         head: RequestHead {
             method: Method::Post,
@@ -99,7 +103,7 @@ fn ask(endpoint: Endpoint, body: &[u8]) -> Result<Said, String> {
         authorization: Some(AUTHORIZATION),
         signature: None,
         forwarded_for: &[],
-        wants_server_timing: false,
+        times: &mut StageTimes::begin(now, now),
         peer: [127, 0, 0, 1].into(),
         body: &mut body,
     };

@@ -3,15 +3,16 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use purser::domain::{Credential, Domain, Domains, FundsPriority};
 use purser::live::View;
 use purser::settings::Settings;
+use purser::slow::SlowLog;
 use purser::wallet::{Parts, Times, WalletService};
 use shards::ledger::{Command, Facts, Funds, Outcome};
-use shards::types::{Amount, Balance, Currency, UnixMillis};
-use shards::{Submit, Unavailable};
+use shards::types::{Amount, Balance, Currency, ShardId, UnixMillis};
+use shards::{Answered, Course, Submit, Unavailable};
 
 /// What may be booked in one run, in the order in which it was asked.
 pub(super) type Asked = Rc<RefCell<Vec<Command>>>;
@@ -22,17 +23,28 @@ pub(super) struct Ledger {
 }
 
 impl Submit for Ledger {
-    async fn submit(&self, command: Command) -> Result<Outcome, Unavailable> {
+    async fn submit(&self, command: Command) -> Answered {
+        let submitted_at = Instant::now();
         // Only a balance gets an answer that fits: whatever else is asked leaves its
         // trace, and is busy.
         let is_read = matches!(command, Command::ReadBalance { .. });
         self.asked.borrow_mut().push(command);
         // As if the answer had to come from another shard.
         futures_lite::future::yield_now().await;
-        if is_read {
+        let result = if is_read {
             Ok(Outcome::Accepted(Facts::Funds(self.funds)))
         } else {
             Err(Unavailable::Busy)
+        };
+        Answered {
+            result,
+            course: Course {
+                owner: ShardId(1),
+                hopped: true,
+                submitted_at,
+                handled: None,
+                answered_at: Instant::now(),
+            },
         }
     }
 }
@@ -76,6 +88,7 @@ pub(super) fn wallet() -> (WalletService<Ledger>, Asked) {
             clock_skew_max: Duration::from_secs(300),
         },
         mint: Arc::default(),
+        slow: SlowLog::new(ShardId(0), Arc::default()),
         metrics: Arc::default(),
         draining: Arc::default(),
     });

@@ -72,7 +72,7 @@ impl Account {
             .unwrap_or_default()
     }
 
-    pub(super) fn set_limits(&mut self, limits: Limits) {
+    fn set_limits(&mut self, limits: Limits) {
         self.play.get_or_insert_default().set_limits(limits);
     }
 
@@ -98,15 +98,19 @@ impl Account {
             .map_or(Ok(()), |play| play.check_session_age(created_at, now))
     }
 
-    /// Counts what was lost, or won back if it is below zero.
-    pub(super) fn book_loss(&mut self, minor: i64, now: UnixMillis) {
+    fn book_loss(&mut self, minor: i64, now: UnixMillis) {
         if minor != 0 {
             self.play.get_or_insert_default().book_loss(minor, now);
         }
     }
 
+    /// What it owns beside its place in the table, in bytes.
+    fn heap_bytes(&self) -> usize {
+        self.id.heap_bytes() + self.play.as_ref().map_or(0, |play| play.bytes())
+    }
+
     /// So many more of its rounds are open, or fewer.
-    pub(super) fn count_rounds(&mut self, opened: i32) {
+    fn count_rounds(&mut self, opened: i32) {
         let Some(open_rounds) = self.open_rounds.checked_add_signed(opened) else {
             unreachable!("a round was counted that is not there");
         };
@@ -185,6 +189,10 @@ pub(super) type AccountIndex = u32;
 pub(super) struct Accounts {
     slab: Slab<Account>,
     by_id: Index,
+    /// Of all of them together.
+    rounds_open: usize,
+    /// What they own beside their places in the table.
+    heap_bytes: usize,
 }
 
 impl Accounts {
@@ -200,8 +208,36 @@ impl Accounts {
         self.slab.get_mut(at)
     }
 
+    /// Gives an account other limits.
+    pub(super) fn set_limits(&mut self, at: AccountIndex, limits: Limits) {
+        self.resize(at, |account| account.set_limits(limits));
+    }
+
+    /// Counts what an account lost, or won back if it is below zero.
+    pub(super) fn book_loss(&mut self, at: AccountIndex, minor: i64, now: UnixMillis) {
+        self.resize(at, |account| account.book_loss(minor, now));
+    }
+
+    /// So many more of an account's rounds are open, or fewer.
+    pub(super) fn count_rounds(&mut self, at: AccountIndex, opened: i32) {
+        self.slab.get_mut(at).count_rounds(opened);
+        let Some(open) = self.rounds_open.checked_add_signed(opened as isize) else {
+            unreachable!("all accounts have as many open rounds as each of them");
+        };
+        self.rounds_open = open;
+    }
+
+    /// Changes what an account owns beside its place in the table.
+    fn resize(&mut self, at: AccountIndex, change: impl FnOnce(&mut Account)) {
+        let account = self.slab.get_mut(at);
+        let before = account.heap_bytes();
+        change(account);
+        self.heap_bytes = self.heap_bytes + account.heap_bytes() - before;
+    }
+
     /// Adds an account whose id is new.
     pub(super) fn insert(&mut self, account: Account) -> AccountIndex {
+        self.heap_bytes += account.heap_bytes();
         let Some(at) = self.slab.insert(account) else {
             // 4 billion accounts of 80 bytes are 340 GB on one shard: memory ends first.
             unreachable!("more than 2^32 accounts on one shard");
@@ -218,5 +254,27 @@ impl Accounts {
 
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// How many rounds of theirs are open.
+    pub(super) fn rounds_open(&self) -> usize {
+        self.rounds_open
+    }
+
+    /// The memory that they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.slab.bytes() + self.by_id.bytes() + self.heap_bytes
+    }
+
+    /// What [`Accounts::bytes`] keeps count of, added up anew.
+    #[cfg(test)]
+    pub(super) fn assert_counted(&self) {
+        let heap_bytes = self.iter().map(Account::heap_bytes).sum();
+        assert_eq!(self.heap_bytes, heap_bytes);
+        let open = self
+            .iter()
+            .map(|account| account.open_rounds as usize)
+            .sum();
+        assert_eq!(self.rounds_open, open);
     }
 }

@@ -86,7 +86,7 @@ impl Ledger {
             Change::Credited(credit) => self.apply_credit(&posting.account, credit),
             // Recorded for whoever reads the log; nothing rests on it.
             Change::AlertAnswered(_) => {}
-            Change::LimitsSet { limits } => self.accounts.get_mut(at).set_limits(*limits),
+            Change::LimitsSet { limits } => self.accounts.set_limits(at, *limits),
             Change::StatusSet { status } => self.accounts.get_mut(at).status = *status,
         }
     }

@@ -65,7 +65,7 @@ impl Ledger {
             round.is_open = !facts.end_round;
             round.has_result = true;
         });
-        let account = self.accounts.get_mut(at);
-        account.book_loss(-facts.amount.minor(), posting.at);
+        self.accounts
+            .book_loss(at, -facts.amount.minor(), posting.at);
     }
 }

@@ -95,8 +95,8 @@ impl Ledger {
             round.has_result |= facts.end_round;
         });
         if !bet.free_play {
-            let account = self.accounts.get_mut(at);
-            account.book_loss(facts.amount.minor(), posting.at);
+            self.accounts
+                .book_loss(at, facts.amount.minor(), posting.at);
         }
     }
 }

@@ -209,6 +209,20 @@ pub enum Facts {
     Books(Vec<Book>),
 }
 
+impl Facts {
+    /// Which of them, for logs, in which the facts themselves have no place.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Funds(_) => "funds",
+            Self::Account(_) => "account",
+            Self::Session(_) => "session",
+            Self::Booked(_) => "booked",
+            Self::Books(_) => "books",
+        }
+    }
+}
+
 /// What a booking tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Booked {

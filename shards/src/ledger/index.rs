@@ -25,12 +25,22 @@ const TABLES_PER_GROUP: usize = 256;
 /// Tables that are made and freed together.
 type Group = Box<[HashTable<u32>]>;
 
+const EMPTY_GROUP_BYTES: usize = TABLES_PER_GROUP * size_of::<HashTable<u32>>();
+
+/// What a group takes with its tables.
+fn bytes_of(group: &Group) -> usize {
+    let tables = group.iter().map(HashTable::allocation_size);
+    EMPTY_GROUP_BYTES + tables.sum::<usize>()
+}
+
 /// From a key to a position in a [`Slab`].
 pub(super) struct Index {
     groups: Vec<Option<Group>>,
     // Random per process: platforms choose the ids that are hashed here.
     hasher: DefaultHashBuilder,
     entries: usize,
+    /// What the groups and their tables take.
+    group_bytes: usize,
 }
 
 impl Default for Index {
@@ -39,6 +49,7 @@ impl Default for Index {
             groups: (0..GROUPS).map(|_| None).collect(),
             hasher: DefaultHashBuilder::default(),
             entries: 0,
+            group_bytes: 0,
         }
     }
 }
@@ -59,9 +70,14 @@ impl Index {
         let hash = self.hasher.hash_one(key_of(at));
         let hasher = &self.hasher;
         let (group, table) = place_of(hash);
-        let group = self.groups[group]
-            .get_or_insert_with(|| (0..TABLES_PER_GROUP).map(|_| HashTable::new()).collect());
-        group[table].insert_unique(hash, at, |&at| hasher.hash_one(key_of(at)));
+        let group = self.groups[group].get_or_insert_with(|| {
+            self.group_bytes += EMPTY_GROUP_BYTES;
+            (0..TABLES_PER_GROUP).map(|_| HashTable::new()).collect()
+        });
+        let table = &mut group[table];
+        let bytes_before = table.allocation_size();
+        table.insert_unique(hash, at, |&at| hasher.hash_one(key_of(at)));
+        self.group_bytes += table.allocation_size() - bytes_before;
         self.entries += 1;
     }
 
@@ -97,11 +113,17 @@ impl Index {
     /// Frees one group of an index that is used no more; `false` when nothing is left.
     pub(super) fn free_group(&mut self) -> bool {
         while let Some(group) = self.groups.pop() {
-            if group.is_some() {
+            if let Some(group) = group {
+                self.group_bytes -= bytes_of(&group);
                 return true;
             }
         }
         false
+    }
+
+    /// The memory that it takes, counted as tables grow.
+    pub(super) fn bytes(&self) -> usize {
+        self.groups.capacity() * size_of::<Option<Group>>() + self.group_bytes
     }
 }
 
@@ -194,6 +216,14 @@ impl<T> Slab<T> {
         self.chunks.pop().is_some()
     }
 
+    /// The memory that it takes, without what its entries own elsewhere.
+    pub(super) fn bytes(&self) -> usize {
+        // Every chunk is made with its full size.
+        self.chunks.len() * CHUNK * size_of::<T>()
+            + self.chunks.capacity() * size_of::<Vec<T>>()
+            + self.free.capacity() * size_of::<u32>()
+    }
+
     pub(super) fn get(&self, at: u32) -> &T {
         &self.chunks[at as usize / CHUNK][at as usize % CHUNK]
     }
@@ -229,5 +259,36 @@ mod tests {
         assert_eq!(find(&index, &slab, 7), None);
         assert_eq!(index.len(), 99_999);
         assert_eq!(slab.insert(100_001), Some(at));
+    }
+
+    #[test]
+    fn bytes_are_those_of_all_chunks_and_tables_until_the_last_is_freed() {
+        let walked = |index: &Index| {
+            let groups = index.groups.iter().flatten();
+            groups.map(bytes_of).sum::<usize>()
+        };
+        let mut slab = Slab::default();
+        let mut index = Index::default();
+        for key in 0..50_000u64 {
+            let at = slab.insert(key).unwrap();
+            index.insert(at, |at| *slab.get(at));
+        }
+        assert_eq!(index.group_bytes, walked(&index));
+        // A position takes four bytes and a tag of one, in a table between 7/16 and 7/8 full.
+        assert!((50_000 * 5..50_000 * 40).contains(&index.bytes()));
+        let entries = 50_000usize.div_ceil(CHUNK) * CHUNK;
+        assert!((entries * 8..entries * 8 + 4_096).contains(&slab.bytes()));
+        let before = index.bytes();
+        for key in 0..25_000u64 {
+            let at = index.find(key, |at| *slab.get(at) == key).unwrap();
+            index.remove(at, key);
+        }
+        assert_eq!(index.bytes(), before, "a table keeps what it has grown to");
+        while index.free_group() {
+            assert_eq!(index.group_bytes, walked(&index));
+        }
+        while slab.free_chunk() {}
+        assert_eq!(index.group_bytes, 0);
+        assert!(slab.bytes() < 4_096);
     }
 }

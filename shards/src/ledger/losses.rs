@@ -7,8 +7,10 @@
 //!
 //! The counters exist from the first of these bookings on, so that a limit that is set
 //! later counts what was lost in the same span before. A counter belongs to the span of
-//! the last booking; a booking in another one, be it that the clock was set back, begins
-//! it anew.
+//! the last booking. A booking in another one begins it anew, but for the one before: a
+//! clock that is set back over midnight does not give back what was lost, and what is lost
+//! then counts in the later span. A counter of a time that is further ahead was a clock's
+//! error, and would not end for years.
 
 use super::{Limits, LossEntry, LossPeriod, RefusalReason};
 use crate::types::{Amount, UnixMillis};
@@ -51,6 +53,12 @@ impl Play {
         Some(play)
     }
 
+    /// What it takes, in bytes, with its limits.
+    pub(super) fn bytes(&self) -> usize {
+        let limits = self.limits.as_ref();
+        size_of::<Self>() + limits.map_or(0, |_| size_of::<Limits>())
+    }
+
     /// For a checkpoint.
     pub(super) fn losses(&self) -> [LossEntry; PERIODS.len()] {
         std::array::from_fn(|period| LossEntry {
@@ -71,7 +79,7 @@ impl Play {
     pub(super) fn book_loss(&mut self, minor: i64, now: UnixMillis) {
         let spans = spans_of(now);
         for ((loss, span), now) in self.losses.iter_mut().zip(&mut self.spans).zip(spans) {
-            if *span != now {
+            if !counts_at(*span, now) {
                 *span = now;
                 *loss = 0;
             }
@@ -130,11 +138,18 @@ impl Play {
     /// The counters as they stand at a time: those of other spans are zero.
     fn losses_at(&self, now: UnixMillis) -> [i64; PERIODS.len()] {
         let spans = spans_of(now);
-        std::array::from_fn(|period| match self.spans[period] == spans[period] {
-            true => self.losses[period],
-            false => 0,
-        })
+        std::array::from_fn(
+            |period| match counts_at(self.spans[period], spans[period]) {
+                true => self.losses[period],
+                false => 0,
+            },
+        )
     }
+}
+
+/// Whether the counter of a span is the one for a booking in span `now`.
+fn counts_at(span: i32, now: i32) -> bool {
+    span == now || span.checked_sub(1) == Some(now)
 }
 
 /// The day, week and month of a moment, each counted from an arbitrary begin.
@@ -256,6 +271,24 @@ mod tests {
         play.book_loss(2, at(SUNDAY + 8, 0));
         play.book_loss(4, at(SUNDAY + 9, 0));
         assert_eq!(play.losses_at(at(SUNDAY + 9, 0)), [4, 6, 4]);
+    }
+
+    #[test]
+    fn a_clock_set_back_over_midnight_gives_no_loss_back() {
+        let mut play = Play::default();
+        // The first of December is a Tuesday.
+        let midnight = SUNDAY + 9;
+        play.book_loss(5, at(midnight, 0));
+        assert_eq!(play.losses_at(at(midnight, -1)), [5, 5, 5]);
+        play.book_loss(2, at(midnight, -1));
+        assert_eq!(play.losses_at(at(midnight, 0)), [7, 7, 7]);
+        // Two days back, in the week and the month before.
+        assert_eq!(play.losses_at(at(midnight - 2, 0)), [0, 7, 7]);
+        play.book_loss(1, at(midnight - 2, 0));
+        assert_eq!(play.losses_at(at(midnight - 2, 0)), [1, 8, 8]);
+        // A month that is far ahead was never there.
+        play.book_loss(9, at(midnight + 400, 0));
+        assert_eq!(play.losses_at(at(midnight, 0)), [0, 0, 0]);
     }
 
     #[test]

@@ -119,6 +119,23 @@ pub struct LedgerCounts {
     pub transactions: usize,
     /// Rounds remembered.
     pub rounds: usize,
+    /// Of them those that are open.
+    pub rounds_open: usize,
+}
+
+/// The memory that a ledger takes, in bytes, by what is in it: tables and indices with all
+/// the room that they have, and what their entries own elsewhere. Kept count of as tables
+/// grow, so that to read it is no walk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LedgerBytes {
+    /// Accounts, with long ids, counters of losses and limits.
+    pub accounts: usize,
+    /// Sessions and the tokens that they have spent.
+    pub sessions: usize,
+    /// Transaction ids.
+    pub transactions: usize,
+    /// Rounds.
+    pub rounds: usize,
 }
 
 /// The accounts of one shard and everything that belongs to them.
@@ -285,6 +302,18 @@ impl Ledger {
             sessions: self.sessions.len(),
             transactions: self.transactions.len(),
             rounds: self.rounds.len(),
+            rounds_open: self.accounts.rounds_open(),
+        }
+    }
+
+    /// How much memory it takes.
+    #[must_use]
+    pub fn bytes(&self) -> LedgerBytes {
+        LedgerBytes {
+            accounts: self.accounts.bytes(),
+            sessions: self.sessions.bytes(),
+            transactions: self.transactions.bytes(),
+            rounds: self.rounds.bytes(),
         }
     }
 

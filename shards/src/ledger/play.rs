@@ -187,9 +187,7 @@ impl Ledger {
         at: UnixMillis,
     ) {
         if let Some(session) = self.sessions.find(key) {
-            self.sessions
-                .get_mut(session)
-                .spend(issued_at, expires_at, at);
+            self.sessions.spend(session, issued_at, expires_at, at);
         }
     }
 }

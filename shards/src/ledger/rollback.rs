@@ -119,8 +119,7 @@ impl Ledger {
         });
         // Free play gives nothing back.
         let returned = facts.amount.minor() * i64::from(!booked.free_play);
-        let account = self.accounts.get_mut(at);
-        account.book_loss(-returned, posting.at);
+        self.accounts.book_loss(at, -returned, posting.at);
     }
 
     /// A rollback under another id of a bet that was rolled back.

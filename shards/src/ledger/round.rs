@@ -75,7 +75,7 @@ impl Ledger {
         let window = self.age.window();
         let round = self.rounds.touch_or_add(window, digest, at);
         let opened = change_and_count(round, change);
-        self.accounts.get_mut(at).count_rounds(opened);
+        self.accounts.count_rounds(at, opened);
     }
 
     /// Changes a round if it is known.
@@ -88,7 +88,7 @@ impl Ledger {
         let digest = self.digester.round(&self.accounts.get(at).id, round);
         if let Some(round) = self.rounds.touch(self.age.window(), digest) {
             let opened = change_and_count(round, change);
-            self.accounts.get_mut(at).count_rounds(opened);
+            self.accounts.count_rounds(at, opened);
         }
     }
 
@@ -101,10 +101,9 @@ impl Ledger {
             };
             self.rounds_forgotten_lsn = lsn;
             if round.is_open {
-                let account = self.accounts.get_mut(round.account);
-                account.count_rounds(-1);
+                self.accounts.count_rounds(round.account, -1);
                 // How many are open is told with the account.
-                account.last_lsn = lsn;
+                self.accounts.get_mut(round.account).last_lsn = lsn;
             }
         }
         self.rounds.tidy_up();

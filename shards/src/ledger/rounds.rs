@@ -74,7 +74,7 @@ impl Ledger {
             has_result: entry.has_result,
         })?;
         if entry.is_open {
-            self.accounts.get_mut(account).count_rounds(1);
+            self.accounts.count_rounds(account, 1);
         }
         Ok(())
     }
@@ -151,5 +151,10 @@ impl Rounds {
 
     pub(super) fn len(&self) -> usize {
         self.windows.len()
+    }
+
+    /// The memory that they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.windows.bytes()
     }
 }

@@ -75,7 +75,14 @@ impl Session {
         remembered < SPENT_TOKENS_PER_SESSION_MAX
     }
 
-    pub(super) fn spend(&mut self, issued_at: UnixMillis, expires_at: UnixMillis, now: UnixMillis) {
+    /// What it owns beside its place in the table, in bytes.
+    fn heap_bytes(&self) -> usize {
+        self.spent.as_ref().map_or(0, |spent| {
+            size_of::<Vec<SpentToken>>() + spent.capacity() * size_of::<SpentToken>()
+        })
+    }
+
+    fn spend(&mut self, issued_at: UnixMillis, expires_at: UnixMillis, now: UnixMillis) {
         let spent = self.spent.get_or_insert_default();
         spent.retain(|token| token.expires_at > now);
         spent.push(SpentToken {
@@ -94,8 +101,7 @@ impl Session {
         }
     }
 
-    /// Remembers a spent token from a checkpoint, in the order in which they were spent.
-    pub(super) fn restore_spent(&mut self, token: &SpentTokenEntry) -> Result<(), EntryMisfit> {
+    fn restore_spent(&mut self, token: &SpentTokenEntry) -> Result<(), EntryMisfit> {
         let spent = self.spent.get_or_insert_default();
         if spent.len() == SPENT_TOKENS_PER_SESSION_MAX {
             return Err(EntryMisfit::Impossible("number of spent tokens"));
@@ -142,6 +148,8 @@ impl Ledger {
 pub(super) struct Sessions {
     slab: Slab<Session>,
     by_key: Index,
+    /// What they own beside their places in the table.
+    heap_bytes: usize,
 }
 
 /// What opens a session.
@@ -172,6 +180,35 @@ impl Sessions {
         self.slab.get_mut(at)
     }
 
+    /// Remembers that a token of a session was spent, for as long as it could be again.
+    pub(super) fn spend(
+        &mut self,
+        at: SessionIndex,
+        issued_at: UnixMillis,
+        expires_at: UnixMillis,
+        now: UnixMillis,
+    ) {
+        self.resize(at, |session| session.spend(issued_at, expires_at, now));
+    }
+
+    /// Remembers a spent token from a checkpoint, in the order in which they were spent.
+    pub(super) fn restore_spent(
+        &mut self,
+        at: SessionIndex,
+        token: &SpentTokenEntry,
+    ) -> Result<(), EntryMisfit> {
+        self.resize(at, |session| session.restore_spent(token))
+    }
+
+    /// Changes what a session owns beside its place in the table.
+    fn resize<R>(&mut self, at: SessionIndex, change: impl FnOnce(&mut Session) -> R) -> R {
+        let session = self.slab.get_mut(at);
+        let before = session.heap_bytes();
+        let changed = change(session);
+        self.heap_bytes = self.heap_bytes + session.heap_bytes() - before;
+        changed
+    }
+
     pub(super) fn insert(&mut self, new: NewSession) -> SessionIndex {
         let session = Session {
             key: new.key,
@@ -200,6 +237,7 @@ impl Sessions {
                 self.get_mut(at).older = None;
                 let key = self.get(oldest).key;
                 self.by_key.remove(oldest, key);
+                self.resize(oldest, |session| session.spent = None);
                 self.slab.release(oldest);
                 return;
             }
@@ -229,5 +267,17 @@ impl Sessions {
 
     pub(super) fn len(&self) -> usize {
         self.by_key.len()
+    }
+
+    /// The memory that they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.slab.bytes() + self.by_key.bytes() + self.heap_bytes
+    }
+
+    /// What [`Sessions::bytes`] keeps count of, added up anew.
+    #[cfg(test)]
+    pub(super) fn assert_counted(&self) {
+        let heap_bytes = self.slab.iter().map(Session::heap_bytes).sum();
+        assert_eq!(self.heap_bytes, heap_bytes);
     }
 }

@@ -261,7 +261,7 @@ impl Restoring {
             Entry::SpentToken(token) => {
                 let session = self.session.filter(|_| !self.has_memory);
                 let at = session.ok_or(EntryMisfit::OutOfPlace("spent token"))?;
-                ledger.sessions.get_mut(at).restore_spent(&token)
+                ledger.sessions.restore_spent(at, &token)
             }
             Entry::Memory(memory) => {
                 if self.has_memory {

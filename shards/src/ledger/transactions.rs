@@ -125,6 +125,11 @@ impl Transactions {
     pub(super) fn len(&self) -> usize {
         self.windows.len()
     }
+
+    /// The memory that they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.windows.bytes()
+    }
 }
 
 #[cfg(test)]

@@ -52,7 +52,7 @@ impl Ledger {
         self.book_into_known_round(at, &facts.round, |round| {
             round.is_open &= !facts.end_round;
         });
-        let account = self.accounts.get_mut(at);
-        account.book_loss(-facts.amount.minor(), posting.at);
+        self.accounts
+            .book_loss(at, -facts.amount.minor(), posting.at);
     }
 }

@@ -5,6 +5,7 @@ use crossbeam::utils::CachePadded;
 
 use super::doorbell::Doorbell;
 use super::slots::{REPLY_SLOTS, Result as ReplyResult, Ticket};
+use crate::Handled;
 use crate::ledger::Command;
 use crate::types::ShardId;
 
@@ -42,13 +43,22 @@ pub struct Envelope {
     pub reply_to: ReplyAddress,
 }
 
+/// What the owner of an account has to say.
+#[derive(Debug)]
+pub struct Answer {
+    /// What came of the command.
+    pub result: ReplyResult,
+    /// When.
+    pub handled: Handled,
+}
+
 /// An answer on its way back.
 #[derive(Debug)]
 pub struct Reply {
     /// The slot that waits for it.
     pub ticket: Ticket,
-    /// What came of the command.
-    pub result: ReplyResult,
+    /// What it says.
+    pub answer: Answer,
 }
 
 /// What a peer found when it looked into its queues.
@@ -82,6 +92,11 @@ pub struct Mesh {
 }
 
 impl Mesh {
+    /// The memory of one peer's queues, which are made with all their room: each place of a
+    /// channel is what it holds and the number of its turn.
+    pub const BYTES_PER_PEER: usize = MAILBOX_DEPTH * (size_of::<Envelope>() + size_of::<usize>())
+        + REPLY_SLOTS * (size_of::<Reply>() + size_of::<usize>());
+
     /// A mesh of that many shards and the control plane.
     #[must_use]
     pub fn new(shards: u16) -> Self {
@@ -204,13 +219,12 @@ mod tests {
             index: 2,
             generation: 1,
         };
-        mesh.reply(
-            to,
-            Reply {
-                ticket,
-                result: Err(crate::Unavailable::Busy),
-            },
-        );
+        let now = std::time::Instant::now();
+        let answer = Answer {
+            result: Err(crate::Unavailable::Busy),
+            handled: Handled::at_once(now, now),
+        };
+        mesh.reply(to, Reply { ticket, answer });
         assert!(matches!(mesh.receive(to), Some(Received::Reply(_))));
         assert!(matches!(mesh.receive(to), Some(Received::Command(_))));
         assert!(mesh.receive(to).is_none() && mesh.is_empty(to));

@@ -13,5 +13,5 @@ pub mod doorbell;
 mod mailbox;
 mod slots;
 
-pub use mailbox::{Envelope, MAILBOX_DEPTH, Mesh, PeerId, Received, Reply, ReplyAddress};
+pub use mailbox::{Answer, Envelope, MAILBOX_DEPTH, Mesh, PeerId, Received, Reply, ReplyAddress};
 pub use slots::{REPLY_SLOTS, ReplySlots, Result as ReplyResult, Ticket as SlotTicket};

@@ -26,30 +26,32 @@ pub struct Ticket {
     pub generation: u32,
 }
 
-/// The reply slots of one peer.
+/// The reply slots of one peer, for answers of type `A`.
 #[derive(Debug)]
-pub struct ReplySlots {
-    slots: Vec<Slot>,
+pub struct ReplySlots<A = Result> {
+    slots: Vec<Slot<A>>,
     /// Indices of free slots; the last used comes first, while it is warm.
     free: Vec<u32>,
 }
 
 #[derive(Debug)]
-struct Slot {
+struct Slot<A> {
     generation: u32,
     reserved_at: Instant,
-    state: State,
+    /// Whether its asker was woken because no answer had come in time.
+    is_overdue: bool,
+    state: State<A>,
 }
 
 #[derive(Debug)]
-enum State {
+enum State<A> {
     Free,
     Waiting(Option<Waker>),
-    Answered(Result),
+    Answered(A),
     Abandoned,
 }
 
-impl ReplySlots {
+impl<A> ReplySlots<A> {
     /// `capacity` free slots.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
@@ -57,13 +59,20 @@ impl ReplySlots {
         let slot = |_| Slot {
             generation: 0,
             reserved_at: now,
+            is_overdue: false,
             state: State::Free,
         };
-        let slots: Vec<Slot> = (0..capacity).map(slot).collect();
+        let slots: Vec<Slot<A>> = (0..capacity).map(slot).collect();
         let free = (0..u32::try_from(capacity).unwrap_or(u32::MAX))
             .rev()
             .collect();
         Self { slots, free }
+    }
+
+    /// The memory that they take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.slots.capacity() * size_of::<Slot<A>>() + self.free.capacity() * size_of::<u32>()
     }
 
     /// Takes a slot, or `None` when all are in use.
@@ -72,6 +81,7 @@ impl ReplySlots {
         let slot = &mut self.slots[index as usize];
         slot.generation = slot.generation.wrapping_add(1);
         slot.reserved_at = now;
+        slot.is_overdue = false;
         slot.state = State::Waiting(None);
         Some(Ticket {
             index,
@@ -87,13 +97,13 @@ impl ReplySlots {
 
     /// Stores an answer and hands out the waker of whoever waits for it. The answer
     /// to an abandoned slot falls away, and the slot is free again.
-    pub fn complete(&mut self, ticket: Ticket, result: Result) -> Option<Waker> {
+    pub fn complete(&mut self, ticket: Ticket, answer: A) -> Option<Waker> {
         let slot = &mut self.slots[ticket.index as usize];
         assert!(
             slot.generation == ticket.generation,
             "an answer to a slot that was freed before"
         );
-        match std::mem::replace(&mut slot.state, State::Answered(result)) {
+        match std::mem::replace(&mut slot.state, State::Answered(answer)) {
             State::Waiting(waker) => waker,
             State::Abandoned => {
                 self.release(ticket);
@@ -104,7 +114,7 @@ impl ReplySlots {
     }
 
     /// Takes the answer if it has come, and frees the slot.
-    pub fn poll(&mut self, ticket: Ticket, cx: &Context<'_>) -> Poll<Result> {
+    pub fn poll(&mut self, ticket: Ticket, cx: &Context<'_>) -> Poll<A> {
         let slot = &mut self.slots[ticket.index as usize];
         match &mut slot.state {
             State::Waiting(waker) => {
@@ -115,12 +125,12 @@ impl ReplySlots {
                 Poll::Pending
             }
             State::Answered(_) => {
-                let State::Answered(result) = std::mem::replace(&mut slot.state, State::Free)
+                let State::Answered(answer) = std::mem::replace(&mut slot.state, State::Free)
                 else {
                     unreachable!("it was answered a line ago")
                 };
                 self.free.push(ticket.index);
-                Poll::Ready(result)
+                Poll::Ready(answer)
             }
             State::Free | State::Abandoned => unreachable!("polled after its end"),
         }
@@ -136,22 +146,25 @@ impl ReplySlots {
         }
     }
 
-    /// Wakes those who have waited for `limit`, so that they look at the time.
+    /// Wakes those who have waited for `limit`: their commands are overdue.
     pub fn wake_overdue(&mut self, now: Instant, limit: Duration) {
         for slot in &mut self.slots {
             if let State::Waiting(waker) = &mut slot.state
                 && now.duration_since(slot.reserved_at) >= limit
-                && let Some(waker) = waker.take()
             {
-                waker.wake();
+                slot.is_overdue = true;
+                if let Some(waker) = waker.take() {
+                    waker.wake();
+                }
             }
         }
     }
 
-    /// How long ago the slot was reserved.
+    /// Whether the answer is overdue, as [`ReplySlots::wake_overdue`] last saw it. So that
+    /// a wait costs no look at the clock.
     #[must_use]
-    pub fn waited(&self, ticket: Ticket, now: Instant) -> Duration {
-        now.duration_since(self.slots[ticket.index as usize].reserved_at)
+    pub fn is_overdue(&self, ticket: Ticket) -> bool {
+        self.slots[ticket.index as usize].is_overdue
     }
 
     /// Whether every slot is taken.
@@ -170,6 +183,27 @@ impl ReplySlots {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_overdue_once_it_was_waited_for_that_long() {
+        let mut slots = ReplySlots::<Result>::new(2);
+        let (start, limit) = (Instant::now(), Duration::from_secs(30));
+        let [early, late] = [0, 1].map(|s| slots.reserve(start + Duration::from_secs(s)).unwrap());
+        for (seconds, overdue) in [
+            (29, [false, false]),
+            (30, [true, false]),
+            (31, [true, true]),
+        ] {
+            slots.wake_overdue(start + Duration::from_secs(seconds), limit);
+            assert_eq!(
+                [early, late].map(|ticket| slots.is_overdue(ticket)),
+                overdue
+            );
+        }
+        slots.release(late);
+        let again = slots.reserve(start).unwrap();
+        assert!(!slots.is_overdue(again), "another use of the slot");
+    }
 
     fn poll(slots: &mut ReplySlots, ticket: Ticket) -> Poll<Result> {
         slots.poll(ticket, &Context::from_waker(Waker::noop()))

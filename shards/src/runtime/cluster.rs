@@ -65,6 +65,9 @@ pub struct ClusterSettings {
     pub flush_place: FlushPlace,
     /// The CPU of each shard, or empty to let the scheduler place them.
     pub pin_to_cpus: Vec<usize>,
+    /// How long a shard that has nothing to do looks for work before it sleeps. Sleeping
+    /// costs the next command the time to wake up, looking the CPU.
+    pub spin: Duration,
     /// For every shard's ledger.
     pub ledger: LedgerSettings,
     /// When logs are folded.
@@ -225,6 +228,7 @@ impl Cluster {
                 let boot = Boot {
                     id,
                     cpu: settings.pin_to_cpus.get(id.index()).copied(),
+                    spin: settings.spin,
                     shared: cluster.shared.clone(),
                     metrics: cluster.metrics[id.index()].clone(),
                     ledger: settings.ledger,
@@ -397,6 +401,7 @@ fn thread_error(shard: ShardId) -> impl Fn(io::Error) -> StartError {
 struct Boot {
     id: ShardId,
     cpu: Option<usize>,
+    spin: Duration,
     shared: Arc<Shared>,
     metrics: Arc<ShardMetrics>,
     ledger: LedgerSettings,
@@ -423,7 +428,7 @@ impl Boot {
             started: self.started.clone(),
         };
         // First of all, for it pins this thread to the core near which the ledger is to lie.
-        let there = build_executor(self.id, self.cpu)
+        let there = build_executor(self.id, self.cpu, self.spin)
             .and_then(|executor| Ok((executor, self.recover(progress)?)));
         let (executor, (ledger, log)) = match there {
             Ok(there) => there,
@@ -519,7 +524,11 @@ impl Visitor for Recovering {
     }
 }
 
-fn build_executor(id: ShardId, cpu: Option<usize>) -> Result<LocalExecutor, StartError> {
+fn build_executor(
+    id: ShardId,
+    cpu: Option<usize>,
+    spin: Duration,
+) -> Result<LocalExecutor, StartError> {
     if let Some(cpu) = cpu {
         // glommio's own placement looks at online CPUs, not at the process's mask.
         let mut mask = nix::sched::CpuSet::new();
@@ -534,6 +543,7 @@ fn build_executor(id: ShardId, cpu: Option<usize>) -> Result<LocalExecutor, Star
         .name(&format!("shard-{id}"))
         .io_memory(IO_MEMORY_BYTES)
         .preempt_timer(PREEMPT_TIMER)
+        .spin_before_park(spin)
         .make()
         .map_err(|error| StartError::Executor {
             shard: id,
@@ -543,6 +553,12 @@ fn build_executor(id: ShardId, cpu: Option<usize>) -> Result<LocalExecutor, Star
 
 /// What goes by time rather than by request.
 async fn keep_house(inner: Rc<Inner>) {
+    let slots_bytes = inner.replies.borrow().bytes();
+    inner
+        .metrics
+        .memory
+        .queues
+        .set((Mesh::BYTES_PER_PEER + slots_bytes) as u64);
     loop {
         glommio::timer::sleep(HOUSEKEEPING).await;
         // So that a pump without work counts a turn, and whoever watches sees that it can.
@@ -557,12 +573,31 @@ async fn keep_house(inner: Rc<Inner>) {
         metrics.accounts.set(counts.accounts as u64);
         metrics.sessions.set(counts.sessions as u64);
         metrics.transactions.set(counts.transactions as u64);
+        metrics.rounds_open.set(counts.rounds_open as u64);
+        let bytes = shard.ledger().bytes();
+        let memory = &metrics.memory;
+        memory.accounts.set(bytes.accounts as u64);
+        memory.sessions.set(bytes.sessions as u64);
+        memory.transactions.set(bytes.transactions as u64);
+        memory.rounds.set(bytes.rounds as u64);
+        metrics.busy_ns.add(busy_ns_since_the_last_look());
         metrics
             .money_imbalance
             .set(imbalance(shard.ledger().books()));
         metrics.appended_lsn.set(shard.appended_lsn().0);
         metrics.durable_lsn.set(shard.durable_lsn().0);
     }
+}
+
+/// How long this thread's executor was at work since somebody last asked; nobody else does.
+///
+/// By the executor's clock rather than the thread's CPU time: while a flush holds the shard,
+/// or another process its CPU, nobody is served, and that is what a busy shard means. To
+/// look for work before sleeping is no work, though it takes CPU time.
+fn busy_ns_since_the_last_look() -> u64 {
+    // This sets what it returns back to nothing.
+    let at_work = glommio::executor().executor_stats().total_runtime();
+    u64::try_from(at_work.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Minor units that all books together are off by; more than a number holds is that number.

@@ -15,8 +15,9 @@ use super::background::LogReach;
 use super::flusher::{Flusher, Work};
 use super::handle::Inner;
 use super::supplier::SupplyLine;
+use crate::Handled;
 use crate::failpoint::{self, Window};
-use crate::mesh::PeerId;
+use crate::mesh::{Answer, PeerId};
 use crate::wal::{Batch, Log, LogError};
 
 /// How long after a batch the log is sealed when no other follows: long enough to cost
@@ -85,7 +86,10 @@ impl Committer {
     fn settle(&mut self, log: &mut Log) -> Result<(), LogError> {
         let metrics = &self.inner.metrics;
         let room = self.supply.settle(log, metrics)?;
-        self.inner.shard.borrow_mut().set_room(room);
+        let mut shard = self.inner.shard.borrow_mut();
+        shard.set_room(room);
+        let bytes = log.buffer_bytes() + self.spare.buffer_bytes() + shard.waiting_bytes();
+        metrics.memory.log.set(bytes as u64);
         let segment = log.position().segment;
         metrics.log_segment.set(u64::from(segment));
         self.reach.publish(segment);
@@ -104,11 +108,23 @@ impl Committer {
             unreachable!("work comes back as it was given");
         };
         let inner = &self.inner;
-        inner.metrics.commit_duration.record(started.elapsed());
+        let released_at = Instant::now();
+        inner.metrics.commit_duration.record(released_at - started);
         inner.metrics.batches.add(1);
-        inner.metrics.postings.add(u64::from(batch.postings()));
-        for (reply_to, outcome) in inner.shard.borrow_mut().batch_durable() {
-            inner.deliver(reply_to, Ok(outcome));
+        let postings = u64::from(batch.postings());
+        inner.metrics.postings.add(postings);
+        inner.metrics.commit_batch.record(postings);
+        for (parked, outcome) in inner.shard.borrow_mut().batch_durable() {
+            let answer = Answer {
+                result: Ok(outcome),
+                handled: Handled {
+                    taken_at: parked.taken_at,
+                    decided_at: parked.decided_at,
+                    released_at,
+                },
+            };
+            let reply_to = parked.reply_to;
+            inner.deliver(reply_to, answer);
             if !self.rung.contains(&reply_to.peer) {
                 self.rung.push(reply_to.peer);
             }

@@ -9,13 +9,13 @@ use parking_lot::Mutex;
 
 use super::cluster::Shared;
 use super::wait::REPLY_TIMEOUT;
+use crate::Unavailable;
 use crate::ledger::Command;
 use crate::mesh::{
     Envelope, PeerId, REPLY_SLOTS, Received, Reply, ReplyAddress, ReplyResult, ReplySlots,
     SlotTicket,
 };
 use crate::types::Slot;
-use crate::{Submit, Unavailable};
 
 /// Submits commands from threads that are no shard. Its [`ControlHandle::pump`] must
 /// run on some executor, or no answer arrives.
@@ -45,10 +45,10 @@ impl ControlHandle {
         let me = mesh.control();
         loop {
             while let Some(received) = mesh.receive(me) {
-                let Received::Reply(Reply { ticket, result }) = received else {
+                let Received::Reply(Reply { ticket, answer }) = received else {
                     unreachable!("the control plane owns no account");
                 };
-                let woken = self.replies.lock().complete(ticket, result);
+                let woken = self.replies.lock().complete(ticket, answer.result);
                 if let Some(waker) = woken {
                     waker.wake();
                 }
@@ -91,13 +91,6 @@ impl ControlHandle {
     }
 }
 
-impl Submit for ControlHandle {
-    /// As for a shard's handle, the command is on its way when this returns.
-    fn submit(&self, command: Command) -> impl Future<Output = ReplyResult> {
-        self.ask(command)
-    }
-}
-
 impl ControlHandle {
     /// One slot of each shard, in the order of the shards: for what is asked of shards
     /// rather than of accounts.
@@ -114,7 +107,8 @@ impl ControlHandle {
             })
     }
 
-    /// [`Submit::submit`] with a future that may move between threads.
+    /// Submits one command. As for a shard's handle it is on its way when this returns; the
+    /// future may move between threads.
     #[must_use]
     pub fn ask(&self, command: Command) -> ControlReply {
         match self.send(command) {
@@ -149,9 +143,7 @@ impl Future for ControlReply {
         let mut replies = self.replies.lock();
         let result = match replies.poll(slot, cx) {
             Poll::Ready(result) => result,
-            Poll::Pending if replies.waited(slot, Instant::now()) < REPLY_TIMEOUT => {
-                return Poll::Pending;
-            }
+            Poll::Pending if !replies.is_overdue(slot) => return Poll::Pending,
             Poll::Pending => {
                 replies.abandon(slot);
                 Err(Unavailable::NoAnswer)

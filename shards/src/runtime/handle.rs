@@ -11,14 +11,14 @@ use std::time::Instant;
 use super::clock;
 use super::cluster::Shared;
 use super::metrics::ShardMetrics;
-use super::wait::{REPLY_TIMEOUT, Signal};
-use crate::ledger::{Command, Outcome};
+use super::wait::Signal;
+use crate::ledger::Command;
 use crate::mesh::{
-    Envelope, PeerId, REPLY_SLOTS, Reply, ReplyAddress, ReplyResult, ReplySlots, SlotTicket,
+    Answer, Envelope, PeerId, REPLY_SLOTS, Reply, ReplyAddress, ReplySlots, SlotTicket,
 };
 use crate::shard::Shard;
 use crate::types::ShardId;
-use crate::{Submit, Unavailable};
+use crate::{Answered, Course, Handled, Submit, Unavailable};
 
 /// A shard, as the tasks on its thread see it. Cloning gives another handle.
 #[derive(Clone)]
@@ -28,8 +28,8 @@ pub(super) struct Inner {
     pub(super) id: ShardId,
     pub(super) peer: PeerId,
     pub(super) shared: Arc<Shared>,
-    pub(super) shard: RefCell<Shard<ReplyAddress>>,
-    pub(super) replies: RefCell<ReplySlots>,
+    pub(super) shard: RefCell<Shard<Parked>>,
+    pub(super) replies: RefCell<ReplySlots<Answer>>,
     /// Raised when the shard has something for the disk, or is to stop.
     pub(super) commit: Signal,
     /// Nothing more will be booked: the log may be closed.
@@ -37,11 +37,19 @@ pub(super) struct Inner {
     pub(super) metrics: Arc<ShardMetrics>,
 }
 
+/// Where an answer goes that waits for the disk, and what is known of its course.
+#[derive(Clone, Copy)]
+pub(super) struct Parked {
+    pub(super) reply_to: ReplyAddress,
+    pub(super) taken_at: Instant,
+    pub(super) decided_at: Instant,
+}
+
 impl ShardHandle {
     pub(super) fn new(
         id: ShardId,
         shared: Arc<Shared>,
-        shard: Shard<ReplyAddress>,
+        shard: Shard<Parked>,
         metrics: Arc<ShardMetrics>,
     ) -> Self {
         Self(Rc::new(Inner {
@@ -71,62 +79,109 @@ impl ShardHandle {
 impl Submit for ShardHandle {
     /// The command is on its way, or decided, when this returns; the future only
     /// brings the answer. Dropping it loses the answer, never the booking.
-    fn submit(&self, command: Command) -> impl Future<Output = Result<Outcome, Unavailable>> {
+    fn submit(&self, command: Command) -> impl Future<Output = Answered> {
+        let owner = self.0.shared.slot_map.owner(command.slot());
+        let submitted = Submitted {
+            owner,
+            hops: owner != self.0.id,
+            at: Instant::now(),
+        };
         // The shard's own commands too: the last batch would never be the last.
         if self.0.shared.is_closing() {
-            return ShardReply(State::Known(Err(Unavailable::Draining)));
+            return submitted.refused(Unavailable::Draining);
         }
-        let owner = self.0.shared.slot_map.owner(command.slot());
-        if owner == self.0.id {
-            self.decide_here(&command)
+        if submitted.hops {
+            self.hop(submitted, command)
         } else {
-            self.hop(owner, command)
+            self.decide_here(submitted, &command)
         }
     }
 }
 
+/// A command that was given to the core.
+#[derive(Clone, Copy)]
+struct Submitted {
+    owner: ShardId,
+    /// Whether the owner is another shard.
+    hops: bool,
+    at: Instant,
+}
+
+impl Submitted {
+    fn answered(self, answer: Answer, answered_at: Instant) -> Answered {
+        Answered {
+            result: answer.result,
+            course: self.course(Some(answer.handled), answered_at),
+        }
+    }
+
+    fn course(self, handled: Option<Handled>, answered_at: Instant) -> Course {
+        Course {
+            owner: self.owner,
+            hopped: self.hops,
+            submitted_at: self.at,
+            handled,
+            answered_at,
+        }
+    }
+
+    /// Told at once that there will be no answer: it never was at its owner.
+    fn refused(self, why: Unavailable) -> ShardReply {
+        ShardReply(State::Known(Answered {
+            result: Err(why),
+            course: self.course(None, self.at),
+        }))
+    }
+}
+
 impl ShardHandle {
-    fn decide_here(&self, command: &Command) -> ShardReply {
+    fn decide_here(&self, submitted: Submitted, command: &Command) -> ShardReply {
         let inner = &self.0;
         inner.metrics.own.add(1);
         // Room first: a posting that was decided must be answered.
         if inner.replies.borrow().is_full() {
             inner.metrics.reply_slots_full.add(1);
-            return ShardReply(State::Known(Err(Unavailable::Busy)));
+            return submitted.refused(Unavailable::Busy);
         }
         let mut shard = inner.shard.borrow_mut();
-        let ticket = match shard.submit(command, clock::now()) {
-            Ok(ticket) => ticket,
+        let decided = shard.submit(command, clock::now());
+        let decided_at = Instant::now();
+        let result = match decided {
+            Ok(ticket) if !shard.is_durable(&ticket) => {
+                let Some(slot) = inner.replies.borrow_mut().reserve(decided_at) else {
+                    unreachable!("there was room a few lines ago");
+                };
+                let parked = Parked {
+                    reply_to: ReplyAddress {
+                        peer: inner.peer,
+                        ticket: slot,
+                    },
+                    taken_at: submitted.at,
+                    decided_at,
+                };
+                shard.park(ticket, parked);
+                inner.commit.raise();
+                return ShardReply(State::Awaited(inner.clone(), slot, submitted));
+            }
+            Ok(ticket) => Ok(ticket.outcome),
             Err(why) => {
                 inner.metrics.no_room.add(1);
-                return ShardReply(State::Known(Err(why)));
+                Err(why)
             }
         };
-        if shard.is_durable(&ticket) {
-            return ShardReply(State::Known(Ok(ticket.outcome)));
-        }
-        let Some(slot) = inner.replies.borrow_mut().reserve(Instant::now()) else {
-            unreachable!("there was room a few lines ago");
-        };
-        shard.park(
-            ticket,
-            ReplyAddress {
-                peer: inner.peer,
-                ticket: slot,
-            },
-        );
-        inner.commit.raise();
-        ShardReply(State::Awaited(inner.clone(), slot))
+        let handled = Handled::at_once(submitted.at, decided_at);
+        let answer = Answer { result, handled };
+        ShardReply(State::Known(submitted.answered(answer, decided_at)))
     }
 
-    fn hop(&self, owner: ShardId, command: Command) -> ShardReply {
+    fn hop(&self, submitted: Submitted, command: Command) -> ShardReply {
         let inner = &self.0;
         inner.metrics.hops.add(1);
-        let Some(slot) = inner.replies.borrow_mut().reserve(Instant::now()) else {
+        let Some(slot) = inner.replies.borrow_mut().reserve(submitted.at) else {
             inner.metrics.reply_slots_full.add(1);
-            return ShardReply(State::Known(Err(Unavailable::Busy)));
+            return submitted.refused(Unavailable::Busy);
         };
-        let to = PeerId::shard(owner);
+        let to = PeerId::shard(submitted.owner);
         let reply_to = ReplyAddress {
             peer: inner.peer,
             ticket: slot,
@@ -139,29 +194,24 @@ impl ShardHandle {
         {
             inner.replies.borrow_mut().release(slot);
             inner.metrics.mailbox_full.add(1);
-            return ShardReply(State::Known(Err(Unavailable::Busy)));
+            return submitted.refused(Unavailable::Busy);
         }
         inner.ring(to);
-        ShardReply(State::Awaited(inner.clone(), slot))
+        ShardReply(State::Awaited(inner.clone(), slot, submitted))
     }
 }
 
 impl Inner {
     /// Hands an answer to whoever waits for it, here or at another peer, who then
     /// has to be rung.
-    pub(super) fn deliver(&self, to: ReplyAddress, result: ReplyResult) {
+    pub(super) fn deliver(&self, to: ReplyAddress, answer: Answer) {
+        let ticket = to.ticket;
         if to.peer == self.peer {
-            if let Some(waker) = self.replies.borrow_mut().complete(to.ticket, result) {
+            if let Some(waker) = self.replies.borrow_mut().complete(ticket, answer) {
                 waker.wake();
             }
         } else {
-            self.shared.mesh.reply(
-                to.peer,
-                Reply {
-                    ticket: to.ticket,
-                    result,
-                },
-            );
+            self.shared.mesh.reply(to.peer, Reply { ticket, answer });
         }
     }
 
@@ -177,22 +227,23 @@ pub struct ShardReply(State);
 
 enum State {
     /// It was there at once.
-    Known(ReplyResult),
+    Known(Answered),
     /// It will arrive in a slot of the shard that asked.
-    Awaited(Rc<Inner>, SlotTicket),
+    Awaited(Rc<Inner>, SlotTicket, Submitted),
     /// It was taken.
     Taken,
 }
 
 impl Future for ShardReply {
-    type Output = ReplyResult;
+    type Output = Answered;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ReplyResult> {
-        if let State::Awaited(inner, slot) = &self.0 {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answered> {
+        if let State::Awaited(inner, slot, submitted) = &self.0 {
+            let submitted = *submitted;
             let mut replies = inner.replies.borrow_mut();
-            let answered = replies.poll(*slot, cx);
-            if answered.is_pending() {
-                if replies.waited(*slot, Instant::now()) < REPLY_TIMEOUT {
+            let answer = replies.poll(*slot, cx);
+            if answer.is_pending() {
+                if !replies.is_overdue(*slot) {
                     return Poll::Pending;
                 }
                 replies.abandon(*slot);
@@ -200,13 +251,23 @@ impl Future for ShardReply {
             }
             drop(replies);
             self.0 = State::Taken;
-            return match answered {
-                Poll::Ready(result) => Poll::Ready(result),
-                Poll::Pending => Poll::Ready(Err(Unavailable::NoAnswer)),
-            };
+            let answered_at = Instant::now();
+            return Poll::Ready(match answer {
+                Poll::Ready(mut answer) => {
+                    if !submitted.hops {
+                        // No message brought it: the wait ends here.
+                        answer.handled.released_at = answered_at;
+                    }
+                    submitted.answered(answer, answered_at)
+                }
+                Poll::Pending => Answered {
+                    result: Err(Unavailable::NoAnswer),
+                    course: submitted.course(None, answered_at),
+                },
+            });
         }
         match std::mem::replace(&mut self.0, State::Taken) {
-            State::Known(result) => Poll::Ready(result),
+            State::Known(answered) => Poll::Ready(answered),
             State::Awaited(..) | State::Taken => unreachable!("polled after its end"),
         }
     }
@@ -214,7 +275,7 @@ impl Future for ShardReply {
 
 impl Drop for ShardReply {
     fn drop(&mut self) {
-        if let State::Awaited(inner, slot) = &self.0 {
+        if let State::Awaited(inner, slot, _) = &self.0 {
             inner.replies.borrow_mut().abandon(*slot);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::metrics::{Counter, Histogram};
+use crate::metrics::{Counter, Histogram, Sizes};
 
 /// Counters of one shard, written by its thread only.
 #[derive(Debug, Default)]
@@ -32,6 +32,11 @@ pub struct ShardMetrics {
     pub batches: Counter,
     /// Time from taking a batch to its being durable.
     pub commit_duration: Histogram,
+    /// Postings of each batch.
+    pub commit_batch: Sizes,
+    /// How long the executor was at work, in ns: the time in which it did not sleep for
+    /// want of it.
+    pub busy_ns: Counter,
     /// Bookings are refused because the disk is full: 1, otherwise 0.
     pub disk_full: Counter,
     /// The log is written by a thread beside the shard, because the disk is slow: 1,
@@ -52,10 +57,33 @@ pub struct ShardMetrics {
     pub sessions: Counter,
     /// Transaction ids remembered.
     pub transactions: Counter,
+    /// Rounds that are open.
+    pub rounds_open: Counter,
+    /// The memory that the shard takes.
+    pub memory: MemoryMetrics,
     /// What the compactor counts of this shard.
     pub checkpoint: Arc<CheckpointMetrics>,
     /// What the scrubber counts of this shard.
     pub scrub: Arc<ScrubMetrics>,
+}
+
+/// The memory that one shard takes, in bytes, by what is in it. Counted in the room that
+/// tables and buffers have, whether it is used or not.
+#[derive(Debug, Default)]
+pub struct MemoryMetrics {
+    /// Accounts, with all that they own.
+    pub accounts: Counter,
+    /// Sessions, with the tokens that they have spent.
+    pub sessions: Counter,
+    /// Transaction ids remembered.
+    pub transactions: Counter,
+    /// Rounds remembered.
+    pub rounds: Counter,
+    /// The mailbox, the reply lane and the reply slots.
+    pub queues: Counter,
+    /// What waits for the disk: batches, the answers that wait for them, the frame that is
+    /// written.
+    pub log: Counter,
 }
 
 /// What is counted of one shard's checkpoints, written by the compactor's thread only, and

@@ -27,6 +27,6 @@ pub use compactor::CheckpointSettings;
 pub use control::{ControlHandle, ControlReply};
 pub use flusher::FlushPlace;
 pub use handle::{ShardHandle, ShardReply};
-pub use metrics::{CheckpointMetrics, ScrubMetrics, ShardMetrics};
+pub use metrics::{CheckpointMetrics, MemoryMetrics, ScrubMetrics, ShardMetrics};
 pub use scrubber::ScrubSettings;
 pub use wait::{REPLY_TIMEOUT, let_io_run};

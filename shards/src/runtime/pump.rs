@@ -4,11 +4,13 @@ use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use super::clock;
-use super::handle::Inner;
+use super::handle::{Inner, Parked};
 use super::wait::let_io_run;
-use crate::mesh::{Envelope, PeerId, Received, Reply};
+use crate::Handled;
+use crate::mesh::{Answer, Envelope, PeerId, Received, Reply};
 
 /// Things taken out of the queues before the shard looks at its sockets again: some
 /// 250 µs of work.
@@ -53,19 +55,30 @@ fn drain(inner: &Inner, rung: &mut Vec<PeerId>) -> usize {
         .mailbox_depth
         .set(inner.shared.mesh.depth(inner.peer) as u64);
     let now = clock::now();
+    // One command's turn begins where the one before has ended: one look at the clock each.
+    let mut turn_at = None;
     for taken in 0..PUMP_BURST_MAX {
         match inner.shared.mesh.receive(inner.peer) {
             None => return taken,
-            Some(Received::Reply(Reply { ticket, result })) => {
-                if let Some(waker) = inner.replies.borrow_mut().complete(ticket, result) {
+            Some(Received::Reply(Reply { ticket, answer })) => {
+                if let Some(waker) = inner.replies.borrow_mut().complete(ticket, answer) {
                     waker.wake();
                 }
             }
             Some(Received::Command(Envelope { command, reply_to })) => {
+                let taken_at = *turn_at.get_or_insert_with(Instant::now);
                 let mut shard = inner.shard.borrow_mut();
-                let answer = match shard.submit(&command, now) {
+                let submitted = shard.submit(&command, now);
+                let decided_at = Instant::now();
+                turn_at = Some(decided_at);
+                let result = match submitted {
                     Ok(ticket) if !shard.is_durable(&ticket) => {
-                        shard.park(ticket, reply_to);
+                        let parked = Parked {
+                            reply_to,
+                            taken_at,
+                            decided_at,
+                        };
+                        shard.park(ticket, parked);
                         inner.commit.raise();
                         continue;
                     }
@@ -75,7 +88,8 @@ fn drain(inner: &Inner, rung: &mut Vec<PeerId>) -> usize {
                         Err(why)
                     }
                 };
-                inner.deliver(reply_to, answer);
+                let handled = Handled::at_once(taken_at, decided_at);
+                inner.deliver(reply_to, Answer { result, handled });
                 if !rung.contains(&reply_to.peer) {
                     rung.push(reply_to.peer);
                 }

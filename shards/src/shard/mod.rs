@@ -185,6 +185,13 @@ impl<R> Shard<R> {
             .map(|parked| (parked.reply_to, parked.outcome))
     }
 
+    /// The memory of the batch that fills and of the answers that wait for the disk.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        let parked = self.parked_in_flight.capacity() + self.parked_filling.capacity();
+        self.filling.buffer_bytes() + parked * size_of::<Parked<R>>()
+    }
+
     /// Whether a batch waits to be taken, or is on its way.
     #[must_use]
     pub fn has_undurable(&self) -> bool {

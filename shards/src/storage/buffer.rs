@@ -25,6 +25,12 @@ impl AlignedBuf {
         Self { memory, start, len }
     }
 
+    /// The memory that it takes, whether it is used or not.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.memory.capacity()
+    }
+
     /// Makes it that long. What it holds afterwards is the caller's to write: old bytes
     /// may show.
     pub fn set_len(&mut self, len: usize) {

@@ -54,7 +54,7 @@ impl DirectoryLock {
             path: path.clone(),
             source,
         };
-        std::fs::create_dir_all(directory).map_err(io_error)?;
+        create_durably(directory).map_err(io_error)?;
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -108,6 +108,28 @@ impl DirectoryLock {
     }
 }
 
+/// Creates a directory with those above it. A name is on disk only when the directory that
+/// has it is synced: without that a power cut would take the directory away with all that
+/// was written into it, however durably.
+fn create_durably(directory: &Path) -> io::Result<()> {
+    let directory = std::path::absolute(directory)?;
+    let missing = directory
+        .ancestors()
+        .take_while(|above| !above.exists())
+        .count();
+    std::fs::create_dir_all(&directory)?;
+    for holder in directory.ancestors().skip(1).take(missing) {
+        File::open(holder)?.sync_all()?;
+    }
+    if missing == 0
+        && let Some(holder) = directory.parent()
+    {
+        // Whoever made it may not have synced its name; nor may we be allowed to.
+        let _ = File::open(holder).and_then(|holder| holder.sync_all());
+    }
+    Ok(())
+}
+
 fn write_holder(file: &mut File) -> io::Result<()> {
     // Over what stands there, and the rest cut off behind: on a full disk that needs no
     // room, and a server that is started there still reads.
@@ -132,6 +154,18 @@ mod tests {
         assert!(text.contains(&holder), "{text}");
         drop(first);
         DirectoryLock::acquire(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn a_directory_is_made_with_those_above_it_and_may_be_there() {
+        let home = tempfile::tempdir().unwrap();
+        let deep = home.path().join("a/b/c");
+        for _ in 0..2 {
+            create_durably(&deep).unwrap();
+            assert!(deep.is_dir());
+        }
+        std::fs::write(home.path().join("file"), "").unwrap();
+        assert!(create_durably(&home.path().join("file/d")).is_err());
     }
 
     #[test]

@@ -39,6 +39,16 @@ impl AccountId {
         &self.0
     }
 
+    /// What it owns on the heap, in bytes: nothing up to 24 of them.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        if self.0.is_heap_allocated() {
+            self.0.capacity()
+        } else {
+            0
+        }
+    }
+
     /// The part before the first `/`.
     #[must_use]
     pub fn domain(&self) -> &str {

@@ -51,6 +51,12 @@ impl Batch {
         self.last_lsn
     }
 
+    /// The memory of its buffer, whether it is used or not.
+    #[must_use]
+    pub fn buffer_bytes(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Whether nothing was pushed.
     #[must_use]
     pub fn is_empty(&self) -> bool {

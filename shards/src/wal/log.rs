@@ -140,6 +140,12 @@ impl Log {
         Lsn(self.position.next_lsn.0 - 1)
     }
 
+    /// The memory of the buffer that frames are written from.
+    #[must_use]
+    pub fn buffer_bytes(&self) -> usize {
+        self.buffer.bytes()
+    }
+
     /// Whether there is nothing that [`Log::seal`] would say.
     #[must_use]
     pub fn is_sealed(&self) -> bool {

@@ -214,7 +214,10 @@ impl Submission {
         if oldest.wants_session {
             let account = done.account().map_err(failed)?;
             let Some(key) = account.live_session else {
-                tracing::error!(account = %account.account, "an import asked for a session and got none");
+                tracing::error!(
+                    account = account.account.as_str(),
+                    "an import asked for a session and got none"
+                );
                 return Err(failed(AdminError::internal()));
             };
             self.counts.sessions += 1;

@@ -18,7 +18,7 @@ use shards::types::Currency;
 use shards::wal::DataSet;
 use tempfile::TempDir;
 
-use super::{AdminServer, AdminState, AdminThread, AdminToken, Kind, Readiness};
+use super::{AdminServer, AdminState, AdminThread, AdminToken, Kind, Readiness, WalletAddress};
 use crate::domain::{Domain, Domains, FundsPriority};
 use crate::live::Live;
 use crate::settings::Settings;
@@ -61,6 +61,7 @@ impl Fixture {
         let settings = ClusterSettings {
             flush_place: FlushPlace::Auto,
             pin_to_cpus: Vec::new(),
+            spin: Duration::ZERO,
             ledger: LedgerSettings {
                 idempotency_window: Duration::from_secs(72 * 3_600),
                 digest_secret: [1, 2],
@@ -104,6 +105,11 @@ impl Fixture {
                 spool_dir: spool_dir.path().to_owned(),
                 data,
                 idempotency_window: settings.ledger.idempotency_window,
+                wallet: WalletAddress {
+                    scheme: "http",
+                    addr: "127.0.0.1:9816".parse().unwrap(),
+                },
+                slow_ring: Arc::default(),
             })
             .unwrap();
         Self {

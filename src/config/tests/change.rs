@@ -21,6 +21,7 @@ fn what_is_decided_at_the_start_cannot_change() {
         ("data_dir = \"elsewhere\"", "data_dir"),
         ("shards = 3", "shards"),
         ("pin = false", "pin"),
+        ("spin = \"50us\"", "spin"),
         ("shutdown_timeout = \"11s\"", "shutdown_timeout"),
         ("log_format = \"json\"", "log_format"),
         ("listen.wallet = \"127.0.0.1:1\"", "listen.wallet"),
@@ -46,6 +47,7 @@ fn what_is_decided_at_the_start_cannot_change() {
 fn what_can_change_is_named_without_its_value() {
     for (line, key) in [
         ("log_level = \"debug\"", "log_level"),
+        ("slow_request = \"1s\"", "slow_request"),
         ("trusted_proxies = []", "trusted_proxies"),
         ("admin.token = \"t0ken\"", "admin.token"),
         ("limits.max_connections = 7", "limits.max_connections"),

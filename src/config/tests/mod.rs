@@ -76,6 +76,7 @@ fn a_printed_configuration_reads_back_as_itself() {
         trusted_proxies = ["10.0.0.0/8", "::ffff:192.0.2.0/120", "192.0.2.7"]
         log_level = "warn"
         log_format = "json"
+        slow_request = "1ms 500us"
         [admin]
         token = "t0ken"
         [log]

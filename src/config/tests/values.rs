@@ -134,6 +134,11 @@ fn durations_have_bounds() {
         "shutdown_timeout = \"0s\"",
         &format!("p.toml:1: shutdown_timeout: {day}, got \"0s\""),
     );
+    check_line(
+        "slow_request = \"0s\"",
+        "p.toml:1: slow_request: expected a duration from 1ns to 1day, such as \"10s\" or \
+         \"1h 30m\", got \"0s\"",
+    );
     check_domain(
         "session_token_ttl = \"0s\"",
         &format!("p.toml:6: domain[0].session_token_ttl: {day}, got \"0s\""),

@@ -44,7 +44,7 @@ impl<L: Submit> WalletService<L> {
         let cost = booking.payment.free_bet_cost.as_ref();
         let has_cost = cost.is_some_and(|cost| !cost.is_zero());
         let free_play = has_cost || booking.free_game_offer.is_some();
-        let (round, beside) = self.judge_round(domain, booking, session).await?;
+        let (round, beside) = self.judge_round(caller, domain, booking, session).await?;
         let command = Command::PlaceBet(Box::new(ledger::PlaceBet {
             round,
             start_round: request.start_round,
@@ -56,7 +56,7 @@ impl<L: Submit> WalletService<L> {
             },
             jackpot_contribution: request.jackpot_contribution,
         }));
-        self.book(domain, command, &beside, true, out).await
+        self.book(caller, domain, command, &beside, true, out).await
     }
 
     pub(super) async fn award_winnings(
@@ -71,7 +71,8 @@ impl<L: Submit> WalletService<L> {
             start_round: request.start_round,
             jackpot_winnings: request.jackpot_winnings,
         }));
-        self.book(domain, command, &beside, false, out).await
+        self.book(caller, domain, command, &beside, false, out)
+            .await
     }
 
     pub(super) async fn roll_back_bet(
@@ -86,7 +87,8 @@ impl<L: Submit> WalletService<L> {
             bet: request.bet,
             jackpot_contribution: request.jackpot_contribution,
         }));
-        self.book(domain, command, &beside, false, out).await
+        self.book(caller, domain, command, &beside, false, out)
+            .await
     }
 
     pub(super) async fn void_bet(
@@ -100,7 +102,8 @@ impl<L: Submit> WalletService<L> {
             round,
             jackpot_contribution: request.jackpot_contribution,
         }));
-        self.book(domain, command, &beside, false, out).await
+        self.book(caller, domain, command, &beside, false, out)
+            .await
     }
 
     pub(super) async fn credit(
@@ -111,10 +114,10 @@ impl<L: Submit> WalletService<L> {
     ) -> Result<(), Failure> {
         let domain = self.admit(caller, &request.account, &request.common)?;
         let (currency, amount) = self
-            .judge_payment(domain, &request.account, &request.payment)
+            .judge_payment(caller, domain, &request.account, &request.payment)
             .await?;
         let beside = Beside {
-            reference: Echo::of(&request.transaction),
+            reference: Echo::of(request.transaction.as_str()),
             stated: stated_payment(
                 Member::AccountTransactionId,
                 request.common.timestamp,
@@ -130,7 +133,8 @@ impl<L: Submit> WalletService<L> {
             currency,
             amount,
         }));
-        self.book(domain, command, &beside, false, out).await
+        self.book(caller, domain, command, &beside, false, out)
+            .await
     }
 
     pub(super) async fn end_round(
@@ -140,7 +144,9 @@ impl<L: Submit> WalletService<L> {
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
         let domain = self.admit(caller, &request.account, &request.common)?;
-        let session = self.session(&request.account, request.session).await?;
+        let session = self
+            .session(caller, &request.account, request.session)
+            .await?;
         let stated = Stated {
             transaction: Member::GameRoundId,
             at: request.common.timestamp,
@@ -157,7 +163,7 @@ impl<L: Submit> WalletService<L> {
             jackpot_contribution: request.jackpot_contribution,
             jackpot_winnings: request.jackpot_winnings,
         }));
-        match self.ask_stated(domain, command, &stated).await? {
+        match self.ask_stated(caller, domain, command, &stated).await? {
             Facts::Funds(funds) => {
                 response::write_balance(&funds, domain.funds_priority, out);
                 Ok(())
@@ -173,24 +179,27 @@ impl<L: Submit> WalletService<L> {
         booking: RoundBooking,
     ) -> Result<(&'r Domain, ledger::RoundBooking, Beside), Failure> {
         let domain = self.admit(caller, &booking.account, &booking.common)?;
-        let session = self.session(&booking.account, booking.session).await?;
-        let (round, beside) = self.judge_round(domain, booking, session).await?;
+        let session = self
+            .session(caller, &booking.account, booking.session)
+            .await?;
+        let (round, beside) = self.judge_round(caller, domain, booking, session).await?;
         Ok((domain, round, beside))
     }
 
     /// Adds what the domain knows to what was stated.
     async fn judge_round(
         &self,
+        caller: &mut Caller<'_>,
         domain: &Domain,
         booking: RoundBooking,
         session: StatedSession,
     ) -> Result<(ledger::RoundBooking, Beside), Failure> {
         let (currency, amount) = self
-            .judge_payment(domain, &booking.account, &booking.payment)
+            .judge_payment(caller, domain, &booking.account, &booking.payment)
             .await?;
         let game_known = domain.games.is_empty() || domain.games.contains(booking.game.as_str());
         let beside = Beside {
-            reference: Echo::of(&booking.transaction),
+            reference: Echo::of(booking.transaction.as_str()),
             stated: stated_payment(
                 Member::GameRoundTransactionId,
                 booking.common.timestamp,
@@ -217,6 +226,7 @@ impl<L: Submit> WalletService<L> {
     /// The currency that was stated, and the amount as the account's currency reads it.
     async fn judge_payment(
         &self,
+        caller: &mut Caller<'_>,
         domain: &Domain,
         account: &AccountId,
         payment: &Payment,
@@ -225,7 +235,7 @@ impl<L: Submit> WalletService<L> {
             return Ok((Some(domain.currency), judged(payment, domain.currency)));
         }
         let account = account.clone();
-        match self.ask(Command::ReadBalance { account }).await? {
+        match self.ask(caller, Command::ReadBalance { account }).await? {
             Facts::Funds(funds) => Ok((
                 Currency::parse(&payment.currency),
                 judged(payment, funds.currency),
@@ -238,6 +248,7 @@ impl<L: Submit> WalletService<L> {
     /// live one of another player refuses the request (protocol.md section 4).
     async fn session(
         &self,
+        caller: &mut Caller<'_>,
         account: &AccountId,
         key: Option<SessionKey>,
     ) -> Result<StatedSession, Failure> {
@@ -247,12 +258,7 @@ impl<L: Submit> WalletService<L> {
         let Some(key) = key else {
             return Ok(StatedSession::None);
         };
-        match self
-            .parts
-            .ledger
-            .submit(Command::ReadSession { key })
-            .await?
-        {
+        match self.submit(caller, Command::ReadSession { key }).await? {
             Outcome::Accepted(Facts::Session(session)) => {
                 Ok(StatedSession::Foreign { live: session.live })
             }
@@ -263,13 +269,17 @@ impl<L: Submit> WalletService<L> {
 
     async fn book(
         &self,
+        caller: &mut Caller<'_>,
         domain: &Domain,
         command: Command,
         beside: &Beside,
         with_split: bool,
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        match self.ask_stated(domain, command, &beside.stated).await? {
+        match self
+            .ask_stated(caller, domain, command, &beside.stated)
+            .await?
+        {
             Facts::Booked(booked) => {
                 response::write_booked(
                     &booked,
@@ -287,11 +297,12 @@ impl<L: Submit> WalletService<L> {
     /// As [`WalletService::ask`], with a refusal that repeats what was stated.
     async fn ask_stated(
         &self,
+        caller: &mut Caller<'_>,
         domain: &Domain,
         command: Command,
         stated: &Stated,
     ) -> Result<Facts, Failure> {
-        match self.parts.ledger.submit(command).await? {
+        match self.submit(caller, command).await? {
             Outcome::Accepted(facts) | Outcome::Repeated(facts) => Ok(facts),
             Outcome::Refused(refusal) => Err(Failure::of_stated(
                 &refusal,

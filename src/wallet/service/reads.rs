@@ -17,7 +17,7 @@ impl<L: Submit> WalletService<L> {
     ) -> Result<(), Failure> {
         let domain = self.admit(caller, &request.account, &request.common)?;
         let account = request.account;
-        match self.ask(Command::ReadBalance { account }).await? {
+        match self.ask(caller, Command::ReadBalance { account }).await? {
             Facts::Funds(funds) => {
                 response::write_balance(&funds, domain.funds_priority, out);
                 Ok(())
@@ -44,7 +44,7 @@ impl<L: Submit> WalletService<L> {
             method: request.method,
             data: request.data,
         }));
-        match self.ask(command).await? {
+        match self.ask(caller, command).await? {
             Facts::Funds(_) => {
                 response::write_done(out);
                 Ok(())

@@ -6,6 +6,7 @@ use shards::Submit;
 use shards::ledger::Command;
 
 use super::{Caller, WalletService};
+use crate::wallet::echo::Echo;
 use crate::wallet::error_code::ErrorCode;
 use crate::wallet::failure::Failure;
 use crate::wallet::request::{CreateToken, RedeemToken};
@@ -31,7 +32,7 @@ impl<L: Submit> WalletService<L> {
         self.admit(caller, &request.account, &request.common)?;
         let account = request.account;
         let session = self
-            .ask_session(Command::ReadLatestSession { account })
+            .ask_session(caller, Command::ReadLatestSession { account })
             .await?;
         let now = (self.parts.clock)();
         response::write_token(self.parts.mint.mint(session.key, now), out);
@@ -55,7 +56,10 @@ impl<L: Submit> WalletService<L> {
             ));
         }
         let key = token.key;
-        let mut session = self.ask_session(Command::ReadSession { key }).await?;
+        let mut session = self
+            .ask_session(caller, Command::ReadSession { key })
+            .await?;
+        caller.account = Some(Echo::of(session.account.as_str()));
         let domain = caller.domain_of(&session.account)?;
         let expires_at = token.issued_at.after(domain.session_token_ttl);
         if now > expires_at {
@@ -68,7 +72,7 @@ impl<L: Submit> WalletService<L> {
         if domain.single_use_tokens {
             let expires_at = expires_at.after(SPENT_TOKEN_MARGIN);
             session = self
-                .ask_session(Command::SpendToken { token, expires_at })
+                .ask_session(caller, Command::SpendToken { token, expires_at })
                 .await?;
         }
         response::write_player(&session, out);

@@ -2,6 +2,7 @@
 
 mod bookings;
 mod fake;
+mod slow;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

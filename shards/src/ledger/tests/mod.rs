@@ -347,6 +347,8 @@ impl Story {
         assert_eq!(read, *posting);
         self.reader.try_apply(self.lsn, &read).unwrap();
         assert_eq!(self.reader.counts(), self.ledger.counts());
+        self.ledger.accounts.assert_counted();
+        self.ledger.sessions.assert_counted();
         assert_eq!(self.reader.books(), self.ledger.books());
         for book in self.ledger.books() {
             assert_eq!(book.total(), 0, "after {posting:?}");

@@ -4,20 +4,21 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use futures_lite::future::block_on;
 use serde_json::{Map, Value, json};
-use shards::Unavailable;
 use shards::ledger::{Booked, Funds, Refusal, RefusalReason, SessionFacts};
 use shards::routing::slot_of;
-use shards::types::{Amount, Balance, CountryCode, Currency, SessionKey, SessionToken};
+use shards::types::{Amount, Balance, CountryCode, Currency, SessionKey, SessionToken, ShardId};
+use shards::{Answered, Course, Unavailable};
 
 use super::super::*;
 use crate::domain::{Credential, Domains, FundsPriority};
 use crate::http::Method;
 use crate::live::Live;
+use crate::slow::SlowRing;
 
 /// 2026-11-22T13:29:05Z.
 pub(super) const NOW: i64 = 1_795_354_145_000;
@@ -178,7 +179,8 @@ impl FakeLedger {
 pub(super) struct Handle(Rc<FakeLedger>);
 
 impl Submit for Handle {
-    async fn submit(&self, command: Command) -> Result<Outcome, Unavailable> {
+    async fn submit(&self, command: Command) -> Answered {
+        let submitted_at = Instant::now();
         let shown = format!("{command:?}");
         let name = shown
             .split([' ', '('])
@@ -188,9 +190,19 @@ impl Submit for Handle {
         self.0.asked.borrow_mut().push(name);
         // Another request may come in between, as it does on a shard.
         futures_lite::future::yield_now().await;
-        match self.0.unavailable.get() {
+        let result = match self.0.unavailable.get() {
             Some(reason) => Err(reason),
             None => Ok(self.0.answer(command)),
+        };
+        Answered {
+            result,
+            course: Course {
+                owner: ShardId(1),
+                hopped: true,
+                submitted_at,
+                handled: None,
+                answered_at: Instant::now(),
+            },
         }
     }
 }
@@ -201,6 +213,7 @@ pub(super) struct World {
     pub(super) metrics: Arc<WalletMetrics>,
     pub(super) draining: Arc<AtomicBool>,
     pub(super) live: Arc<Live<Settings>>,
+    pub(super) slow: Arc<SlowRing>,
     service: WalletService<Handle>,
 }
 
@@ -254,6 +267,7 @@ impl World {
         let ledger = Rc::new(ledger);
         let metrics = Arc::new(WalletMetrics::default());
         let draining = Arc::new(AtomicBool::new(false));
+        let slow = Arc::<SlowRing>::default();
         let live = Live::new(
             Settings {
                 domains: Arc::new(domains),
@@ -273,12 +287,14 @@ impl World {
                 clock_skew_max: Duration::from_mins(5),
             },
             mint: Arc::default(),
+            slow: SlowLog::new(ShardId(0), Arc::clone(&slow)),
         });
         Self {
             ledger,
             metrics,
             draining,
             live,
+            slow,
             service,
         }
     }
@@ -291,6 +307,7 @@ impl World {
     pub(super) fn send_on(&self, session: &mut Session, call: &Call) -> (Answer, String) {
         let forwarded_for: Vec<&[u8]> = call.forwarded_for.iter().map(Vec::as_slice).collect();
         let mut body = call.body();
+        let now = Instant::now();
         let request = Request {
             head: RequestHead {
                 method: Method::Post,
@@ -302,7 +319,7 @@ impl World {
             authorization: call.authorization.as_deref(),
             signature: call.signature.as_deref(),
             forwarded_for: &forwarded_for,
-            wants_server_timing: false,
+            times: &mut StageTimes::begin(now, now),
             peer: call.peer,
             body: &mut body,
         };
