@@ -136,6 +136,13 @@ stop() {
     fi
 }
 
+# Whether the service's log says something; by way of a file, for who writes into a pipe
+# fails when nobody reads on.
+logged() {
+    inside journalctl --no-pager -u purser >"$work/journal"
+    grep -m 1 "$1" "$work/journal"
+}
+
 api() {
     inside curl -fsS -H "Authorization: Bearer $(cat "$root/etc/purser/admin.token")" \
         -H 'Content-Type: application/json' "$@"
@@ -166,7 +173,7 @@ if [ -n "$with_systemd" ]; then
         inside journalctl --no-pager -u purser | tail -n 30
         fail "reload"
     }
-    inside journalctl --no-pager -u purser | grep -q 'was read again' || fail "reload"
+    logged 'was read again' || fail "reload"
 fi
 
 say "upgrade to $(basename "$new")"
@@ -204,7 +211,7 @@ if [ -n "$with_systemd" ]; then
         sleep 0.2
     done
     [ "$(show NRestarts)" = 1 ] || fail "not restarted"
-    inside journalctl --no-pager -u purser | grep -m 1 'Watchdog timeout'
+    logged 'Watchdog timeout' || fail "restarted for another reason"
     inside rm -r /run/systemd/system/purser.service.d
     inside systemctl daemon-reload
     inside systemctl restart purser

@@ -73,6 +73,7 @@ signature_keys = [{ id = "1", key = "k3y-0123456789-0123456789-01234567" }]
         ("server/healthz.txt", "ok"),
         ("server/readyz.txt", "ready"),
         ("server/trial-balance.json", "\"PlayerCash\":\"12.34\""),
+        ("server/slow-requests.json", "{"),
         ("data/manifest.txt", "shards    2\n"),
         ("data/files.txt", " shard-0/"),
         ("tune.txt", "recommended"),
@@ -98,10 +99,15 @@ signature_keys = [{ id = "1", key = "k3y-0123456789-0123456789-01234567" }]
             "pässwörd",
             "k3y-0123456789",
             &key,
-            "acme/p1",
         ] {
             assert!(!text.contains(secret), "{secret} in {name}:\n{text}");
         }
+        // On a busy machine a request of this test may have been slow.
+        let names_accounts = name == "server/slow-requests.json";
+        assert!(
+            names_accounts || !text.contains("acme/p1"),
+            "{name}:\n{text}"
+        );
     }
 }
 
