@@ -18,11 +18,11 @@ use shards::storage::{AlignedBuf, BLOCK_BYTES, Caching, DirectDisk, Storage};
 use shards::wal::{DataSet, Durability, LogSettings};
 
 use crate::histogram::Histogram;
-use crate::players::{LEDGER, SEGMENT_BYTES};
 use crate::process::{self, CpuList};
 use crate::report::{self, median};
 use crate::submitters::{self, Pace, Plan, Sample};
 use crate::timed_disk::{FlushTimes, TimedDisk};
+use pieces::players::{LEDGER, SEGMENT_BYTES};
 
 /// How long a shard may take to write its last batch and stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -221,7 +221,7 @@ impl Options {
             segment_bytes: SEGMENT_BYTES,
             durability,
         };
-        let data = DataSet::open(Arc::new(disk), 1, log, crate::players::founding()?)?;
+        let data = DataSet::open(Arc::new(disk), 1, log, pieces::players::founding()?)?;
         let settings = ClusterSettings {
             // No run is that long.
             checkpoints: CheckpointSettings {

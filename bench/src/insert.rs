@@ -16,9 +16,9 @@ use shards::ledger::{Command, Decision, Ledger, Outcome};
 use shards::types::{Lsn, UnixMillis};
 
 use crate::histogram::Histogram;
-use crate::players::{self, LEDGER};
 use crate::process::{self, CpuList, thread_cpu_time};
 use crate::report;
+use pieces::players::{self, LEDGER};
 
 /// No insert may take longer.
 const PAUSE_MAX: Duration = Duration::from_millis(1);

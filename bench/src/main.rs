@@ -10,7 +10,6 @@ mod floor;
 mod histogram;
 mod insert;
 mod memory;
-mod players;
 mod process;
 mod recovery;
 mod report;
@@ -28,10 +27,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use purser::allocator::{self, Allocator};
 
 /// The server's allocator, for what is measured inside this process.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = allocator::ALLOCATOR;
 
 /// How fast purser is, beside a floor measured in the same run.
 #[derive(Parser, Debug)]
@@ -78,6 +78,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

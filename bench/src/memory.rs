@@ -12,8 +12,8 @@ use clap::Args;
 use shards::ledger::{Command, Decision, Ledger};
 use shards::types::{Lsn, UnixMillis};
 
-use crate::players::{self, LEDGER};
 use crate::report;
+use pieces::players::{self, LEDGER};
 
 /// When everything is booked: all in one window, as within nine hours of a server.
 const AT: UnixMillis = UnixMillis(1_795_000_000_000);

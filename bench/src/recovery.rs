@@ -20,9 +20,9 @@ use shards::wal::{
     Batch, DataSet, Durability, FoldSettings, LogSettings, Progress, Rebuild, is_segment_size,
 };
 
-use crate::players::{self, LEDGER, SEGMENT_BYTES};
 use crate::process::{self, CpuList};
 use crate::report::{self, median};
+use pieces::players::{self, LEDGER, SEGMENT_BYTES};
 
 const SHARD: ShardId = ShardId(0);
 

@@ -11,8 +11,8 @@ use shards::runtime::ShardHandle;
 use shards::{Submit, Unavailable};
 
 use crate::histogram::Histogram;
-use crate::players;
 use crate::timed_disk::FlushTimes;
+use pieces::players;
 
 /// Players that the deposits go to in turn.
 const PLAYERS: u64 = 1_000;

@@ -22,6 +22,7 @@ mod routes;
 mod service;
 mod shown;
 mod signature;
+pub mod steps;
 mod timestamp;
 
 pub use auth::Session;
