@@ -9,13 +9,16 @@ mod commit;
 mod floor;
 mod histogram;
 mod insert;
+mod instructions;
 mod memory;
 mod process;
 mod recovery;
 mod report;
 mod request;
+mod rivals;
 mod rows;
 mod servers;
+mod stores;
 mod submitters;
 mod timed_disk;
 mod whole;
@@ -27,11 +30,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use purser::allocator::{self, Allocator};
 
 /// The server's allocator, for what is measured inside this process.
 #[global_allocator]
-static ALLOCATOR: Allocator = allocator::ALLOCATOR;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// How fast purser is, beside a floor measured in the same run.
 #[derive(Parser, Debug)]
@@ -72,13 +74,19 @@ enum Command {
     /// Fill the tables of accounts and transactions and show the longest insert.
     #[command(after_help = "Example:\n  purser-bench insert --accounts 1000000")]
     Insert(insert::Options),
+    /// Count the instructions of each piece and compare them with bench/baselines.json.
+    #[command(
+        after_help = "Examples, in the repository:\n  purser-bench instructions\n  \
+                      purser-bench instructions --runs 5\n  \
+                      purser-bench instructions --update"
+    )]
+    Instructions(instructions::Options),
     /// Fill a shard with accounts, bets and rounds and show the memory that each takes.
     #[command(after_help = "Example:\n  purser-bench memory")]
     Memory(memory::Options),
 }
 
 fn main() -> ExitCode {
-    allocator::keep_freed_memory();
     match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -112,6 +120,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Commit(options) => commit::run(&options),
         Command::Recovery(options) => recovery::run(&options),
         Command::Insert(options) => insert::run(&options),
+        Command::Instructions(options) => instructions::run(&options),
         Command::Memory(options) => memory::run(&options),
     }
 }

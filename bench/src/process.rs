@@ -2,7 +2,8 @@
 //!
 //! A child inherits the affinity of the thread that starts it, so that thread moves
 //! to the server's CPUs, starts the child and moves back: the server sees its mask
-//! before its first instruction, and nothing of it ever runs beside the client.
+//! before its first instruction, and nothing of it ever runs beside the client. What the
+//! server starts itself inherits the mask from it, and its CPU time is counted as well.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -129,11 +130,13 @@ impl Process {
     }
 
     /// CPU time that all threads of the process have used, in user and kernel mode,
-    /// from the process's CPU clock: nanoseconds, where `/proc/PID/stat` has 10 ms.
+    /// from the process's CPU clock: nanoseconds, where `/proc/PID/stat` has 10 ms. With
+    /// the processes that it has started, if they are still there: a database works in them.
     pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
-        Ok(clock_gettime(self.clock)
+        let own: Duration = clock_gettime(self.clock)
             .with_context(|| format!("read the CPU clock of {}", self.name))?
-            .into())
+            .into();
+        Ok(own + descendants_cpu_time(self.child.id()))
     }
 
     /// Calls `ready` until it gives something.
@@ -192,6 +195,38 @@ impl Process {
         }
         Ok(())
     }
+}
+
+/// Of the processes below `parent`. One that ends meanwhile is left out.
+fn descendants_cpu_time(parent: u32) -> Duration {
+    let mut total = Duration::ZERO;
+    let mut parents = vec![parent];
+    while let Some(parent) = parents.pop() {
+        for child in children_of(parent) {
+            let clock = clock_getcpuclockid(Pid::from_raw(child.cast_signed()));
+            if let Ok(time) = clock.and_then(clock_gettime) {
+                total += Duration::from(time);
+            }
+            parents.push(child);
+        }
+    }
+    total
+}
+
+/// The processes that the threads of `parent` have started; none where the kernel does
+/// not list them.
+fn children_of(parent: u32) -> Vec<u32> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{parent}/task")) else {
+        return Vec::new();
+    };
+    threads
+        .flatten()
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok())
+        .flat_map(|list| {
+            let numbers = list.split_whitespace().map(str::parse);
+            numbers.flatten().collect::<Vec<u32>>()
+        })
+        .collect()
 }
 
 impl Drop for Process {
@@ -266,6 +301,24 @@ mod tests {
         let before = process.cpu_time().unwrap();
         std::thread::sleep(Duration::from_millis(100));
         assert!(process.cpu_time().unwrap() > before);
+        process.stop().unwrap();
+    }
+
+    #[test]
+    fn the_time_of_what_a_child_started_is_counted_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        let mut command = Command::new("sh");
+        // The shell waits, which costs nothing; its child works until it is told to stop.
+        let work = "sh -c 'while :; do :; done' & worker=$!; trap 'kill $worker; exit' TERM; wait";
+        command.args(["-c", work]);
+        let cpus = CpuList::first_allowed();
+        let process = Process::start("sh", &mut command, &cpus, &log).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while process.cpu_time().unwrap() < Duration::from_millis(100) {
+            assert!(Instant::now() < deadline, "the worker's time is missing");
+            std::thread::sleep(STOP_POLL);
+        }
         process.stop().unwrap();
     }
 }

@@ -93,7 +93,7 @@ impl Report {
         // Writing to a String cannot fail.
         let _ = writeln!(
             text,
-            "{:<24}{:>10}{:>9}{:>9}{:>9}{:>9}{:>12}{:>11}{:>11}{:>8}{:>10}",
+            "{:<24}{:>10}{:>9}{:>9}{:>9}{:>9}{:>12}{:>11}{:>11}{:>8}{:>11}{:>10}",
             "server",
             "req/s",
             "spread",
@@ -104,6 +104,7 @@ impl Report {
             "server cpu",
             "client cpu",
             "bytes",
+            "of purser",
             "of floor"
         );
         for row in Row::ALL {
@@ -116,12 +117,15 @@ impl Report {
             let least = rates().fold(f64::INFINITY, f64::min);
             let most = rates().fold(0.0, f64::max);
             let rate = of(|round| round.requests_per_s);
-            let ratio = self
-                .ratio_to_floor(row)
-                .map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.3}"));
+            let shown = |ratio: Option<f64>| {
+                ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.3}"))
+            };
+            let of_purser = row
+                .same_of_purser()
+                .and_then(|purser| self.ratio(row, purser));
             let _ = writeln!(
                 text,
-                "{:<24}{:>10.0}{:>8.1}%{:>9.1}{:>9.1}{:>9.1}{:>12.2}{:>10.0}%{:>10.0}%{:>8.0}{:>10}",
+                "{:<24}{:>10.0}{:>8.1}%{:>9.1}{:>9.1}{:>9.1}{:>12.2}{:>10.0}%{:>10.0}%{:>8.0}{:>11}{:>10}",
                 row.name(),
                 rate,
                 100.0 * (most - least) / rate,
@@ -132,7 +136,8 @@ impl Report {
                 100.0 * of(|round| round.server_cpu_share),
                 100.0 * of(|round| round.client_cpu_share),
                 of(|round| round.answer_bytes as f64),
-                ratio,
+                shown(of_purser),
+                shown(self.ratio(row, Row::Floor)),
             );
         }
         text
@@ -172,16 +177,16 @@ impl Report {
             .collect()
     }
 
-    /// The median, over the rounds, of the rate by the floor's rate in the same round:
+    /// The median, over the rounds, of the rate by the other row's rate in the same round:
     /// what slows the machine for a while slows both.
-    fn ratio_to_floor(&self, row: Row) -> Option<f64> {
-        let floor = self.of(Row::Floor);
+    fn ratio(&self, row: Row, other: Row) -> Option<f64> {
+        let others = self.of(other);
         let ratios: Vec<f64> = self
             .of(row)
             .iter()
             .filter_map(|round| {
-                let floor = floor.iter().find(|floor| floor.round == round.round)?;
-                Some(round.requests_per_s / floor.requests_per_s)
+                let other = others.iter().find(|other| other.round == round.round)?;
+                Some(round.requests_per_s / other.requests_per_s)
             })
             .collect();
         (!ratios.is_empty()).then(|| median(ratios.into_iter()))
@@ -273,12 +278,31 @@ mod tests {
             round(Row::Floor, 1, 50.0),
             round(Row::Balance, 1, 40.0),
         ]);
-        let ratio = report.ratio_to_floor(Row::Balance).unwrap();
+        let ratio = report.ratio(Row::Balance, Row::Floor).unwrap();
         assert!((ratio - 0.8).abs() < 1e-9);
-        assert_eq!(report.ratio_to_floor(Row::Redeem), None);
+        assert_eq!(report.ratio(Row::Redeem, Row::Floor), None);
         let table = report.table();
         let line = table.lines().find(|line| line.starts_with("balance"));
         assert!(line.unwrap().ends_with("0.800"), "{table}");
+    }
+
+    #[test]
+    fn a_rival_is_compared_with_what_purser_was_asked_alike() {
+        let report = report(vec![
+            round(Row::Floor, 0, 100.0),
+            round(Row::Balance, 0, 80.0),
+            round(Row::Bet, 0, 50.0),
+            round(Row::Axum, 0, 40.0),
+            round(Row::RedisBet, 0, 10.0),
+        ]);
+        let table = report.table();
+        let check = |name: &str, ends: &str| {
+            let line = table.lines().find(|line| line.starts_with(name)).unwrap();
+            assert!(line.ends_with(ends), "{table}");
+        };
+        check("axum, balance", "  0.500     0.400");
+        check("axum+redis, placebet", "  0.200     0.100");
+        check("placebet", "  -     0.500");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use clap::ValueEnum;
 
 use crate::client::Target;
 use crate::request::{DemoAccount, Request};
+use crate::rivals::Rival;
 use crate::servers::{self, Server};
 
 /// One row of the table.
@@ -11,6 +12,14 @@ use crate::servers::{self, Server};
 pub(crate) enum Row {
     /// The server that does nothing, asked for balances.
     Floor,
+    /// The same on io_uring.
+    Uring,
+    /// nginx with a fixed answer.
+    Nginx,
+    /// Balances from a hash map behind may_minihttp.
+    May,
+    /// Balances from a hash map behind axum.
+    Axum,
     /// Balances from one shard: every request meets its owner, no hop.
     Balance,
     /// Redeems from one shard, each with a token made for it.
@@ -32,6 +41,14 @@ pub(crate) enum Row {
     /// Stakes of two shards on the same CPUs, each on the other shard's port.
     #[value(name = "bet-2-hop")]
     Bet2Hop,
+    /// Balances from Redis behind axum.
+    RedisBalance,
+    /// Stakes in Redis behind axum, each on disk before its answer.
+    RedisBet,
+    /// Balances from PostgreSQL behind axum.
+    PostgresBalance,
+    /// Stakes in PostgreSQL behind axum, each on disk before its answer.
+    PostgresBet,
 }
 
 /// Which server a row needs.
@@ -39,11 +56,16 @@ pub(crate) enum Row {
 pub(crate) enum Kind {
     Floor,
     Purser { shards: u16 },
+    Rival(Rival),
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Floor,
+        Self::Uring,
+        Self::Nginx,
+        Self::May,
+        Self::Axum,
         Self::Balance,
         Self::Redeem,
         Self::Balance2Own,
@@ -52,11 +74,19 @@ impl Row {
         Self::Award,
         Self::Bet2Own,
         Self::Bet2Hop,
+        Self::RedisBalance,
+        Self::RedisBet,
+        Self::PostgresBalance,
+        Self::PostgresBet,
     ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor",
+            Self::Uring => "floor on io_uring",
+            Self::Nginx => "nginx, fixed answer",
+            Self::May => "may_minihttp, balance",
+            Self::Axum => "axum, balance",
             Self::Balance => "balance, 1 shard",
             Self::Redeem => "redeem, 1 shard",
             Self::Balance2Own => "balance, 2 shards, own",
@@ -65,6 +95,10 @@ impl Row {
             Self::Award => "awardwinnings, 1 shard",
             Self::Bet2Own => "placebet, 2 shards, own",
             Self::Bet2Hop => "placebet, 2 shards, hop",
+            Self::RedisBalance => "axum+redis, balance",
+            Self::RedisBet => "axum+redis, placebet",
+            Self::PostgresBalance => "axum+postgres, balance",
+            Self::PostgresBet => "axum+postgres, placebet",
         }
     }
 
@@ -75,6 +109,23 @@ impl Row {
             Self::Balance2Own | Self::Balance2Hop | Self::Bet2Own | Self::Bet2Hop => {
                 Kind::Purser { shards: 2 }
             }
+            Self::Uring => Kind::Rival(Rival::Uring),
+            Self::Nginx => Kind::Rival(Rival::Nginx),
+            Self::May => Kind::Rival(Rival::May),
+            Self::Axum => Kind::Rival(Rival::Axum),
+            Self::RedisBalance | Self::RedisBet => Kind::Rival(Rival::Redis),
+            Self::PostgresBalance | Self::PostgresBet => Kind::Rival(Rival::Postgres),
+        }
+    }
+
+    /// For a rival that does purser's work: the row of purser that is asked the same.
+    pub(crate) fn same_of_purser(self) -> Option<Self> {
+        match self {
+            Self::May | Self::Axum | Self::RedisBalance | Self::PostgresBalance => {
+                Some(Self::Balance)
+            }
+            Self::RedisBet | Self::PostgresBet => Some(Self::Bet),
+            _ => None,
         }
     }
 
@@ -82,12 +133,14 @@ impl Row {
     pub(crate) fn targets(self, server: &Server, now_ms: u64) -> anyhow::Result<Vec<Target>> {
         let target = |address, requests| Target { address, requests };
         match self {
-            Self::Floor => {
-                let accounts = floor_accounts();
-                let requests = all(&accounts, |account| Request::balance(account, now_ms))?;
-                Ok(vec![target(server.address, requests)])
-            }
-            Self::Balance => {
+            Self::Floor
+            | Self::Uring
+            | Self::Nginx
+            | Self::May
+            | Self::Axum
+            | Self::Balance
+            | Self::RedisBalance
+            | Self::PostgresBalance => {
                 let requests = all(&server.accounts, |account| {
                     Request::balance(account, now_ms)
                 })?;
@@ -97,11 +150,14 @@ impl Row {
                 let requests = all(&server.accounts, |account| Request::redeem(account, now_ms))?;
                 Ok(vec![target(server.address, requests)])
             }
-            Self::Bet | Self::Award => {
-                let requests = all(&server.accounts, |account| match self {
-                    Self::Bet => Request::place_bet(account, now_ms),
-                    _ => Request::award(account, now_ms),
+            Self::Bet | Self::RedisBet | Self::PostgresBet => {
+                let requests = all(&server.accounts, |account| {
+                    Request::place_bet(account, now_ms)
                 })?;
+                Ok(vec![target(server.address, requests)])
+            }
+            Self::Award => {
+                let requests = all(&server.accounts, |account| Request::award(account, now_ms))?;
                 Ok(vec![target(server.address, requests)])
             }
             Self::Balance2Own | Self::Balance2Hop | Self::Bet2Own | Self::Bet2Hop => {
@@ -134,27 +190,28 @@ fn all(
     accounts.iter().map(request).collect()
 }
 
-/// As many players as the demo has, so that the client works as hard on either server.
-fn floor_accounts() -> Vec<DemoAccount> {
-    (1..=1_000)
-        .map(|number| DemoAccount {
-            operator_account_id: format!("demo/player-{number}"),
-            session_key: "00000000-0000-8000-8000-000000000000".to_owned(),
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn two_shards_share_the_demo_players_and_every_request_has_its_place() {
-        let accounts = floor_accounts();
+        let accounts = servers::fixed_accounts();
         let owned_by_0 = accounts
             .iter()
             .filter(|account| servers::owner_of(account, 2).unwrap() == 0)
             .count();
         assert!((400..600).contains(&owned_by_0), "{owned_by_0}");
+    }
+
+    #[test]
+    fn every_row_stands_once_in_the_table_and_its_name_fits() {
+        let names: std::collections::HashSet<_> = Row::ALL.iter().map(|row| row.name()).collect();
+        assert_eq!(names.len(), Row::ALL.len());
+        assert_eq!(Row::value_variants(), Row::ALL);
+        for name in names {
+            // The column has 24, one of them to keep it from the next.
+            assert!(name.len() < 24, "{name}");
+        }
     }
 }

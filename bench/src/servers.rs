@@ -1,4 +1,5 @@
-//! Starts the servers that are compared: the floor, and purser with demo data.
+//! Starts the servers that are compared: the floor, and purser with demo data; the rivals
+//! have a file of their own.
 //!
 //! Every start is a fresh process in a fresh directory on free ports, so that the
 //! spread between rounds contains what differs from start to start.
@@ -19,7 +20,7 @@ use crate::request::DemoAccount;
 
 /// A first start writes a thousand accounts and preallocates log segments; a slow
 /// disk takes seconds for it.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -29,14 +30,61 @@ const PORT_TRIES: usize = 200;
 /// A running server and the directory that goes with it.
 pub(crate) struct Server {
     // Before the directory, so that a drop ends the process first.
-    pub(crate) process: Process,
+    process: Process,
+    /// What the server keeps its accounts in, where that is another program.
+    store: Option<Process>,
     _directory: TempDir,
     /// Where requests go that do not care which shard takes them.
     pub(crate) address: SocketAddr,
-    /// The port of each shard, for requests that do; empty for the floor.
+    /// The port of each shard, for requests that do; empty but for purser.
     pub(crate) shard_addresses: Vec<SocketAddr>,
-    /// The demo players; empty for the floor.
+    /// The demo players; those of purser have sessions of their own.
     pub(crate) accounts: Vec<DemoAccount>,
+}
+
+impl Server {
+    /// A server on one port, with the players that every server but purser knows.
+    pub(crate) fn on_one_port(
+        process: Process,
+        store: Option<Process>,
+        directory: TempDir,
+        address: SocketAddr,
+    ) -> Self {
+        Self {
+            process,
+            store,
+            _directory: directory,
+            address,
+            shard_addresses: Vec::new(),
+            accounts: fixed_accounts(),
+        }
+    }
+
+    /// CPU time of the server and of its store.
+    pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
+        let store = self.store.as_ref().map(Process::cpu_time).transpose()?;
+        Ok(self.process.cpu_time()? + store.unwrap_or_default())
+    }
+
+    /// Stops the server, and then its store, which may wait for its clients to go.
+    ///
+    /// # Errors
+    /// One of them did not stop in time.
+    pub(crate) fn stop(self) -> anyhow::Result<()> {
+        self.process.stop()?;
+        self.store.map_or(Ok(()), Process::stop)
+    }
+}
+
+/// As many players as the demo has, so that the client works as hard on every server. Who
+/// answers for them looks at no session.
+pub(crate) fn fixed_accounts() -> Vec<DemoAccount> {
+    (1..=1_000)
+        .map(|number| DemoAccount {
+            operator_account_id: format!("demo/player-{number}"),
+            session_key: "00000000-0000-8000-8000-000000000000".to_owned(),
+        })
+        .collect()
 }
 
 /// Starts the floor.
@@ -48,13 +96,7 @@ pub(crate) fn start_floor(cpus: &CpuList, data_root: &Path) -> anyhow::Result<Se
     let log = directory.path().join("floor.log");
     let mut process = Process::start("the floor", &mut command, cpus, &log)?;
     process.wait_until(START_TIMEOUT, || TcpStream::connect(address).ok())?;
-    Ok(Server {
-        process,
-        _directory: directory,
-        address,
-        shard_addresses: Vec::new(),
-        accounts: Vec::new(),
-    })
+    Ok(Server::on_one_port(process, None, directory, address))
 }
 
 /// Starts purser with `shards` shards and demo data (operator.md section 3).
@@ -96,6 +138,7 @@ pub(crate) fn start_purser(
     })?;
     Ok(Server {
         process,
+        store: None,
         _directory: directory,
         address,
         shard_addresses: (0..shards).map(|shard| local(shard_base + shard)).collect(),
@@ -110,14 +153,14 @@ pub(crate) fn owner_of(account: &DemoAccount, shards: u16) -> anyhow::Result<usi
     Ok(SlotMap::even(shards).owner(slot_of(&id)).index())
 }
 
-fn directory_in(data_root: &Path) -> anyhow::Result<TempDir> {
+pub(crate) fn directory_in(data_root: &Path) -> anyhow::Result<TempDir> {
     tempfile::Builder::new()
         .prefix("purser-bench-")
         .tempdir_in(data_root)
         .with_context(|| format!("make a directory in {}", data_root.display()))
 }
 
-fn local(port: u16) -> SocketAddr {
+pub(crate) fn local(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
@@ -137,7 +180,7 @@ fn says_ready(admin: SocketAddr) -> bool {
 
 /// The first of `count` neighbouring ports that nobody listens on. Another process
 /// may take one before the server does; the server then says so and the run ends.
-fn free_ports(count: u16) -> anyhow::Result<u16> {
+pub(crate) fn free_ports(count: u16) -> anyhow::Result<u16> {
     'tries: for _ in 0..PORT_TRIES {
         let first = TcpListener::bind(local(0))?;
         let base = first.local_addr()?.port();

@@ -14,6 +14,7 @@ use clap::Args;
 use crate::client::{self, Load, Pace};
 use crate::process::{self, CpuList};
 use crate::report::{self, Report, Round};
+use crate::rivals::Programs;
 use crate::rows::{Kind, Row};
 use crate::servers;
 
@@ -24,7 +25,11 @@ pub(crate) struct Options {
     /// target/release/purser after `cargo build --release`.
     #[arg(long, value_name = "FILE")]
     purser: Option<PathBuf>,
-    /// Rows of the table; all when left out.
+    /// Where the rivals are that are built from bench/rivals; beside this program or in
+    /// bench/rivals/target/release when left out.
+    #[arg(long, value_name = "DIR")]
+    rivals: Option<PathBuf>,
+    /// Rows of the table; all when left out. A rival that is not there is left out too.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "ROW,...")]
     rows: Vec<Row>,
     /// CPUs of the servers; two shards share them.
@@ -61,10 +66,11 @@ pub(crate) struct Options {
 /// # Errors
 /// A server did not start, a run broke off, or answers were wrong.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let rows = options.rows();
-    let needs_purser = rows.iter().any(|row| row.kind() != Kind::Floor);
+    let programs = Programs::find(options.rivals.as_deref())?;
+    let rows = present(options.rows(), &programs);
+    let needs_purser = |row: &Row| matches!(row.kind(), Kind::Purser { .. });
     let purser = options.purser()?;
-    if needs_purser && !purser.is_file() {
+    if rows.iter().any(needs_purser) && !purser.is_file() {
         bail!(
             "no server at {}: build it with `cargo build --release` or name it with --purser",
             purser.display()
@@ -98,6 +104,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         for kind in kinds {
             run_kind(
                 options,
+                &programs,
                 &rows,
                 kind,
                 number,
@@ -167,9 +174,23 @@ fn kinds_of(rows: &[Row]) -> Vec<Kind> {
     kinds
 }
 
+/// The rows whose servers are there; says which are not, and what to do about it.
+fn present(mut rows: Vec<Row>, programs: &Programs) -> Vec<Row> {
+    for kind in kinds_of(&rows) {
+        if let Kind::Rival(rival) = kind
+            && let Err(missing) = programs.check(rival)
+        {
+            note(&format!("skipped: {missing}"));
+            rows.retain(|row| row.kind() != kind);
+        }
+    }
+    rows
+}
+
 /// Starts one server, runs its rows, stops it.
 fn run_kind(
     options: &Options,
+    programs: &Programs,
     rows: &[Row],
     kind: Kind,
     number: usize,
@@ -183,6 +204,7 @@ fn run_kind(
         Kind::Purser { shards } => {
             servers::start_purser(&options.purser()?, shards, &options.server_cpus, data_root)?
         }
+        Kind::Rival(rival) => programs.start(rival, &options.server_cpus, data_root)?,
     };
     let load = options.load();
     for &row in rows.iter().filter(|row| row.kind() == kind) {
@@ -194,7 +216,7 @@ fn run_kind(
         ));
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
         let targets = row.targets(&server, now_ms)?;
-        let sample = client::run(targets, &load, &|| server.process.cpu_time())
+        let sample = client::run(targets, &load, &|| server.cpu_time())
             .with_context(|| format!("row {:?}, round {}", row.name(), number + 1))?;
         report
             .rounds
@@ -203,7 +225,7 @@ fn run_kind(
             failure_first.clone_from(&sample.failure_first);
         }
     }
-    server.process.stop()
+    server.stop()
 }
 
 /// Says something to the person, beside the table on standard output.
@@ -215,6 +237,7 @@ fn note(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rivals::Rival;
 
     #[test]
     fn each_server_is_started_once_a_round() {
@@ -222,10 +245,24 @@ mod tests {
             kinds_of(&Row::ALL),
             [
                 Kind::Floor,
+                Kind::Rival(Rival::Uring),
+                Kind::Rival(Rival::Nginx),
+                Kind::Rival(Rival::May),
+                Kind::Rival(Rival::Axum),
                 Kind::Purser { shards: 1 },
-                Kind::Purser { shards: 2 }
+                Kind::Purser { shards: 2 },
+                Kind::Rival(Rival::Redis),
+                Kind::Rival(Rival::Postgres),
             ]
         );
         assert_eq!(kinds_of(&[Row::Redeem]), [Kind::Purser { shards: 1 }]);
+    }
+
+    #[test]
+    fn a_rival_that_is_not_built_is_left_out_and_nothing_else() {
+        let nowhere = tempfile::tempdir().unwrap();
+        let programs = Programs::find(Some(nowhere.path())).unwrap();
+        let rows = present(vec![Row::Floor, Row::Axum, Row::Bet, Row::May], &programs);
+        assert_eq!(rows, [Row::Floor, Row::Bet]);
     }
 }
