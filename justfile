@@ -22,6 +22,20 @@ bench *args:
     cargo build --release --workspace
     cargo run --release -p purser-bench -- macro {{ args }}
 
+# The same beside the rivals: axum, may_minihttp, io_uring, nginx, Redis, PostgreSQL.
+bench-rivals *args:
+    cargo build --release --manifest-path bench/rivals/Cargo.toml
+    cargo build --release --workspace
+    cargo run --release -p purser-bench -- macro {{ args }}
+
+# How long each piece of a request's way takes; a word picks those that have it in their name.
+bench-pieces *args:
+    cargo bench -p purser-bench --bench pieces -- {{ args }}
+
+# How many instructions each piece is, beside bench/baselines.json; `--update` writes them down.
+instructions *args:
+    cargo run -p purser-bench -- instructions {{ args }}
+
 # Load a running server and report: `just load --vus 100 --duration 10m --report report`.
 load *args:
     cargo run --release -p loadtest -- run {{ args }}
