@@ -16,10 +16,11 @@ use pieces::head::ParseHeads;
 use pieces::hop::Hop;
 use pieces::ledger::{BookAwards, BookBets, OpenAccounts};
 use pieces::log::WriteFrames;
+use purser::allocator::{self, Allocator};
 
 /// The server's allocator.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = allocator::ALLOCATOR;
 
 /// A benchmark of one piece. It gives the piece back, so that freeing it is not counted.
 macro_rules! count {
