@@ -242,6 +242,12 @@ fn the_commands_of_the_offline_page_work() {
 }
 
 #[test]
+fn the_commands_of_the_operators_guide_work() {
+    check("docs/operate.md");
+    check_blocks("docs/operate.md", |text| text.starts_with("purser "));
+}
+
+#[test]
 fn the_commands_of_the_tune_page_work() {
     check_blocks("docs/tune.md", |text| text.starts_with("purser tune disk"));
 }
