@@ -64,14 +64,13 @@ impl LogLines {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Waits until all lines that are in the queue are written, or nobody takes them.
-    pub(crate) fn flush(&self) {
+    /// Waits until all lines that are in the queue are written, or nobody takes them:
+    /// `false`.
+    pub(crate) fn flush(&self) -> bool {
         let (done, is_done) = bounded(1);
         let flush = Message::Flush(done);
-        if self.queue.send_timeout(flush, FLUSH_PATIENCE).is_ok() {
-            // Whoever reads our stderr has had its time.
-            let _ = is_done.recv_timeout(FLUSH_PATIENCE);
-        }
+        self.queue.send_timeout(flush, FLUSH_PATIENCE).is_ok()
+            && is_done.recv_timeout(FLUSH_PATIENCE).is_ok()
     }
 }
 
@@ -109,8 +108,13 @@ impl<W: Write> Writer<W> {
     fn run(mut self) {
         while let Ok(message) = self.lines.recv() {
             match message {
-                // Nobody is left to whom a failure could be told.
-                Message::Line(line) => drop(self.out.write_all(&line)),
+                Message::Line(line) => {
+                    if self.out.write_all(&line).is_err() {
+                        // Counted, and not told: the line that tells could not be written.
+                        self.dropped.fetch_add(1, Ordering::Relaxed);
+                        self.told += 1;
+                    }
+                }
                 Message::Flush(done) => {
                     let _ = self.out.flush();
                     let _ = done.send(());

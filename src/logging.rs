@@ -51,17 +51,18 @@ pub fn init(level: LogLevel, format: LogFormat) -> io::Result<LevelSwitch> {
     assert!(LINES.set(lines).is_ok(), "logging is set up once");
     let say = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        flush();
-        say(panic);
+        // On a stderr that nobody reads to say more would be to wait for ever.
+        if flush() {
+            say(panic);
+        }
     }));
     Ok(switch)
 }
 
-/// Writes whatever was logged, for whoever ends the process. Waits for two seconds at most.
-pub fn flush() {
-    if let Some(lines) = LINES.get() {
-        lines.flush();
-    }
+/// Writes whatever was logged, for whoever ends the process. Waits for seconds at most, and
+/// tells whether stderr takes more.
+pub fn flush() -> bool {
+    LINES.get().is_none_or(LogLines::flush)
 }
 
 /// How many lines were dropped because whoever reads them was too slow.

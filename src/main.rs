@@ -35,7 +35,9 @@ fn main() -> ExitCode {
         Invocation::Man(options) => tool(|out| pages::man(cli::definition(), &options, out)),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("purser: {error:#}");
+        if logging::flush() {
+            eprintln!("purser: {error:#}");
+        }
         server::exit_status(&error)
     })
 }

@@ -346,7 +346,6 @@ fn start_cluster(
         } else {
             Vec::new()
         },
-        spin: config.spin,
         ledger: LedgerSettings {
             idempotency_window: config.ledger.idempotency_window,
             digest_secret: data.manifest().digest_secret,
@@ -417,9 +416,10 @@ fn supervise(
     }
     supervisor.deadline = Some(Instant::now() + shutdown_timeout);
     draining.store(true, Ordering::Release);
-    service::stopping();
     readiness.set_draining();
     cluster.drain();
+    // Last: a service manager that does not listen must not keep anybody from draining.
+    service::stopping();
     if let Some(status) =
         supervisor.await_all(shards, |event| matches!(event, Event::Drained(_)))?
     {

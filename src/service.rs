@@ -29,13 +29,22 @@ pub(crate) fn starting() {
     tell(&[NotifyState::Status("reading the log")]);
 }
 
+/// After [`stopping`] nothing else is told: a reload during a drain is none.
+static IS_STOPPING: AtomicBool = AtomicBool::new(false);
+
 /// The server answers, and does so until told otherwise. Also how a reload ends.
 pub(crate) fn ready(status: &str) {
+    if IS_STOPPING.load(Ordering::Acquire) {
+        return;
+    }
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
 /// The configuration is being read again; [`ready`] must follow.
 pub(crate) fn reloading() {
+    if IS_STOPPING.load(Ordering::Acquire) {
+        return;
+    }
     // systemd 253 and later take a reload only with the time at which it began.
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[
@@ -49,6 +58,7 @@ pub(crate) fn reloading() {
 
 /// The server drains.
 pub(crate) fn stopping() {
+    IS_STOPPING.store(true, Ordering::Release);
     tell(&[NotifyState::Stopping, NotifyState::Status("draining")]);
 }
 

@@ -146,7 +146,9 @@ impl StageTimes {
     fn pass(&mut self, stage: Stage, until: Instant) {
         self.spent[stage as usize] += until.saturating_duration_since(self.until);
         self.had |= 1 << stage as u8;
-        self.until = until;
+        // A moment may be before the last one: a command's turn in a burst counts from the
+        // end of the one before, and it may have been sent after that.
+        self.until = self.until.max(until);
     }
 
     /// How long a stage took; zero if the request has not had it.
@@ -264,6 +266,9 @@ mod tests {
         let far = |c: &Clock| vec![c.course(true, 12, Some([15, 16, 50]), 60)];
         let all = "read 10, parse 2, queue 3, apply 1, commit 34, hop 10, write 1";
         check(0, 10, far, 61, all);
+        let within_a_burst = |c: &Clock| vec![c.course(true, 12, Some([5, 16, 50]), 60)];
+        let all = "read 10, parse 2, queue 0, apply 4, commit 34, hop 10, write 1";
+        check(0, 10, within_a_burst, 61, all);
     }
 
     #[test]

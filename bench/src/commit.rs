@@ -43,9 +43,6 @@ pub(crate) struct Options {
     /// Open loop: deposits a second.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..))]
     rate: u32,
-    /// Microseconds for which the shard looks for work before it sleeps.
-    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10_000))]
-    spin_us: u32,
     /// Seconds that are counted, per row and round.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     seconds: u32,
@@ -234,7 +231,6 @@ impl Options {
             scrubs: None,
             flush_place: FlushPlace::Auto,
             pin_to_cpus: Vec::new(),
-            spin: Duration::from_micros(self.spin_us.into()),
             ledger: LEDGER,
         };
         let plan = Plan {
@@ -338,7 +334,6 @@ mod tests {
             cpu: CpuList::first_allowed(),
             submitters: 10,
             rate: 200,
-            spin_us: 100,
             seconds: 1,
             warmup_ms: 50,
             rounds: 1,

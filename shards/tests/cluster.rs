@@ -31,7 +31,6 @@ fn settings(flush_place: FlushPlace) -> ClusterSettings {
     ClusterSettings {
         flush_place,
         pin_to_cpus: Vec::new(),
-        spin: Duration::ZERO,
         ledger: LedgerSettings {
             idempotency_window: Duration::from_secs(3_600),
             digest_secret: [1, 2],

@@ -64,6 +64,7 @@ fn readme(collected: &Collected) -> String {
         "This is what `purser debug-bundle` found on a machine that runs purser, a wallet server.\n\
          \n\
          It holds no password, token or key of the configuration, and of the money only sums.\n\
+         Slow requests and lines of the log name accounts by their ids.\n\
          It does say much about the machine: the kernel's command line, addresses, the names of\n\
          domains and users, and what the server logged. Look through it before you send it on.\n\
          \n\

@@ -8,7 +8,8 @@
 //! * No secret is in it. The configuration is as `purser config check` prints it, nothing
 //!   that was left out there is read, and an item that holds a secret of the configuration
 //!   all the same is left out whole.
-//! * Nothing of the money is in it but sums: no account, no posting, no session.
+//! * Nothing of the money is in it but sums: no balance, no posting, no session. Accounts are
+//!   named where slow requests and lines of the log name them.
 //! * Every item and every wait has a bound, so that it ends on a machine that is in trouble.
 
 mod admin;

@@ -57,8 +57,6 @@ pub struct Config {
     pub shards: u16,
     /// Whether each shard keeps to a CPU of its own.
     pub pin: Pin,
-    /// How long a shard that has nothing to do looks for work before it sleeps.
-    pub spin: Duration,
     /// How long a drain may take before the process ends anyway.
     pub shutdown_timeout: Duration,
     /// The least important message that is written.
@@ -284,7 +282,6 @@ impl Default for Config {
             data_dir: PathBuf::from("purser-data"),
             shards: 0,
             pin: Pin::Auto,
-            spin: Duration::ZERO,
             shutdown_timeout: Duration::from_secs(10),
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,

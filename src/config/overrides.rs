@@ -24,7 +24,6 @@ const SCALAR_KEYS: &[(&str, Kind)] = &[
     ("data_dir", Kind::Text),
     ("shards", Kind::Integer),
     ("pin", Kind::TextOrBoolean),
-    ("spin", Kind::Text),
     ("shutdown_timeout", Kind::Text),
     ("log_level", Kind::Text),
     ("log_format", Kind::Text),

@@ -45,7 +45,6 @@ pub(super) struct Root {
     pub(super) data_dir: Item<String>,
     pub(super) shards: Item<i64>,
     pub(super) pin: Item<Pin>,
-    pub(super) spin: Item<String>,
     pub(super) shutdown_timeout: Item<String>,
     pub(super) log_level: Item<String>,
     pub(super) log_format: Item<String>,

@@ -51,9 +51,6 @@ const BODY_BYTES: RangeInclusive<i64> = 256..=16 << 20;
 /// Timers tick in milliseconds; a wait of more than a day is no timeout.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=DAY;
 
-/// Beyond that a shard would hardly ever sleep, and a longer look finds nothing sooner.
-const SPIN: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(10);
-
 /// With the shortest one every request is slow, which shows what each of a quiet server's
 /// does; a day is never.
 const SLOW_REQUEST: RangeInclusive<Duration> = Duration::from_nanos(1)..=DAY;
@@ -144,7 +141,6 @@ pub(super) fn config(document: &Document<'_>, raw: raw::Root) -> Result<Config> 
             default.shards,
         )?,
         pin: judge.pin(raw.pin, default.pin)?,
-        spin: judge.duration(raw.spin, &SPIN, default.spin)?,
         shutdown_timeout: judge.duration(
             raw.shutdown_timeout,
             &TIMEOUT,

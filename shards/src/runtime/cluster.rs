@@ -65,9 +65,6 @@ pub struct ClusterSettings {
     pub flush_place: FlushPlace,
     /// The CPU of each shard, or empty to let the scheduler place them.
     pub pin_to_cpus: Vec<usize>,
-    /// How long a shard that has nothing to do looks for work before it sleeps. Sleeping
-    /// costs the next command the time to wake up, looking the CPU.
-    pub spin: Duration,
     /// For every shard's ledger.
     pub ledger: LedgerSettings,
     /// When logs are folded.
@@ -228,7 +225,6 @@ impl Cluster {
                 let boot = Boot {
                     id,
                     cpu: settings.pin_to_cpus.get(id.index()).copied(),
-                    spin: settings.spin,
                     shared: cluster.shared.clone(),
                     metrics: cluster.metrics[id.index()].clone(),
                     ledger: settings.ledger,
@@ -401,7 +397,6 @@ fn thread_error(shard: ShardId) -> impl Fn(io::Error) -> StartError {
 struct Boot {
     id: ShardId,
     cpu: Option<usize>,
-    spin: Duration,
     shared: Arc<Shared>,
     metrics: Arc<ShardMetrics>,
     ledger: LedgerSettings,
@@ -428,7 +423,7 @@ impl Boot {
             started: self.started.clone(),
         };
         // First of all, for it pins this thread to the core near which the ledger is to lie.
-        let there = build_executor(self.id, self.cpu, self.spin)
+        let there = build_executor(self.id, self.cpu)
             .and_then(|executor| Ok((executor, self.recover(progress)?)));
         let (executor, (ledger, log)) = match there {
             Ok(there) => there,
@@ -524,11 +519,7 @@ impl Visitor for Recovering {
     }
 }
 
-fn build_executor(
-    id: ShardId,
-    cpu: Option<usize>,
-    spin: Duration,
-) -> Result<LocalExecutor, StartError> {
+fn build_executor(id: ShardId, cpu: Option<usize>) -> Result<LocalExecutor, StartError> {
     if let Some(cpu) = cpu {
         // glommio's own placement looks at online CPUs, not at the process's mask.
         let mut mask = nix::sched::CpuSet::new();
@@ -543,7 +534,6 @@ fn build_executor(
         .name(&format!("shard-{id}"))
         .io_memory(IO_MEMORY_BYTES)
         .preempt_timer(PREEMPT_TIMER)
-        .spin_before_park(spin)
         .make()
         .map_err(|error| StartError::Executor {
             shard: id,
@@ -592,8 +582,7 @@ async fn keep_house(inner: Rc<Inner>) {
 /// How long this thread's executor was at work since somebody last asked; nobody else does.
 ///
 /// By the executor's clock rather than the thread's CPU time: while a flush holds the shard,
-/// or another process its CPU, nobody is served, and that is what a busy shard means. To
-/// look for work before sleeping is no work, though it takes CPU time.
+/// or another process its CPU, nobody is served, and that is what a busy shard means.
 fn busy_ns_since_the_last_look() -> u64 {
     // This sets what it returns back to nothing.
     let at_work = glommio::executor().executor_stats().total_runtime();

@@ -108,10 +108,13 @@ impl Compactor {
             }
         }
         while !self.shared.is_ending() {
+            let now = Instant::now();
             for subject in &mut self.subjects {
                 subject.look(&self.data);
+                if !subject.is_due(self.settings.log_bytes, now) {
+                    subject.look_again(&self.data, now);
+                }
             }
-            let now = Instant::now();
             let due = self
                 .subjects
                 .iter_mut()
@@ -147,6 +150,27 @@ impl Subject {
         }
     }
 
+    /// A checkpoint that could not be read is looked at again although no fold is due. What a
+    /// fold found is found again by the next one, which is due.
+    fn look_again(&mut self, data: &DataSet, now: Instant) {
+        if self.metrics.damaged.get() == 0 || self.retry_at.is_some_and(|at| at > now) {
+            return;
+        }
+        match data.newest_checkpoint(self.shard) {
+            Ok(newest) => {
+                self.newest = newest;
+                self.seen = (0, 0);
+                self.is_whole();
+            }
+            Err(error) => self.refused(&error),
+        }
+    }
+
+    fn is_whole(&mut self) {
+        self.metrics.damaged.set(0);
+        self.retry_at = None;
+    }
+
     fn is_due(&self, log_bytes: u64, now: Instant) -> bool {
         let folded = self.newest.map_or(0, |newest| newest.number);
         self.seen.0 > folded && self.seen.1 >= log_bytes && self.retry_at.is_none_or(|at| at <= now)
@@ -169,6 +193,7 @@ impl Subject {
             .newest
             .is_some_and(|newest| newest.number >= self.seen.0)
         {
+            self.is_whole();
             self.seen = (0, 0);
             return;
         }
@@ -200,8 +225,7 @@ impl Subject {
                 );
                 self.newest = Some(checkpoint);
                 self.seen = (0, 0);
-                self.retry_at = None;
-                self.metrics.damaged.set(0);
+                self.is_whole();
                 self.metrics.made.add(1);
                 let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
                 self.metrics.duration_ms.set(took_ms);

@@ -17,7 +17,7 @@ use super::codec::encode;
 use super::error::{FoldError, OpenError};
 use super::frame::{Chain, FileKind, FrameHeader, Place, frame_bytes};
 use super::history;
-use super::inventory::{Inventory, TEMPORARY_SUFFIX};
+use super::inventory::{FREE_SUFFIX, Inventory, TEMPORARY_SUFFIX};
 use super::manifest::Manifest;
 use super::rebuild::Rebuild;
 use super::scan::{Access, Progress, Scanner, Visitor};
@@ -260,8 +260,13 @@ fn remove_leftovers(
     inventory: &Inventory,
 ) -> Result<(), OpenError> {
     let directory = shard_directory(shard);
-    let of_fold = [FileKind::Checkpoint, FileKind::History]
-        .map(|kind| format!("{}{TEMPORARY_SUFFIX}", kind.suffix()));
+    // The last is a segment whose release was not completed; a log makes no such names.
+    let of_fold = [
+        FileKind::Checkpoint.suffix(),
+        FileKind::History.suffix(),
+        FREE_SUFFIX,
+    ]
+    .map(|suffix| format!("{suffix}{TEMPORARY_SUFFIX}"));
     let temporary = inventory
         .temporary
         .iter()

@@ -61,7 +61,6 @@ impl Fixture {
         let settings = ClusterSettings {
             flush_place: FlushPlace::Auto,
             pin_to_cpus: Vec::new(),
-            spin: Duration::ZERO,
             ledger: LedgerSettings {
                 idempotency_window: Duration::from_secs(72 * 3_600),
                 digest_secret: [1, 2],

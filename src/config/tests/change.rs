@@ -21,7 +21,6 @@ fn what_is_decided_at_the_start_cannot_change() {
         ("data_dir = \"elsewhere\"", "data_dir"),
         ("shards = 3", "shards"),
         ("pin = false", "pin"),
-        ("spin = \"50us\"", "spin"),
         ("shutdown_timeout = \"11s\"", "shutdown_timeout"),
         ("log_format = \"json\"", "log_format"),
         ("listen.wallet = \"127.0.0.1:1\"", "listen.wallet"),
