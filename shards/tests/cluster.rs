@@ -255,7 +255,13 @@ fn a_failed_write_answers_nobody_and_is_reported() {
                     told.fetch_add(1, Ordering::Relaxed);
                     // Until the segment is made that was ordered at the start, and the
                     // log is sealed, so that the next operation is the deposit's.
-                    glommio::timer::sleep(Duration::from_millis(300)).await;
+                    loop {
+                        let operations = disk.operations();
+                        glommio::timer::sleep(Duration::from_millis(300)).await;
+                        if disk.operations() == operations {
+                            break;
+                        }
+                    }
                     disk.fail_next();
                     // Neither the deposit nor a balance that shows it is ever told.
                     let booked = handle.submit(deposit(1, "d-1"));
