@@ -347,6 +347,35 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_that_was_let_go_of_is_whole_or_gone_after_a_crash() {
+        let next = SegmentOrder { number: 4, ..ORDER };
+        let path = segment_path(SHARD, 3);
+        let mut back = 0;
+        // The thread that makes the next segment may come in the middle of the release,
+        // and the power may go in the middle of that.
+        for (stop, cut, seed) in (0..4)
+            .flat_map(|stop| (0..12).map(move |cut| (stop, cut)))
+            .flat_map(|(stop, cut)| (0..8).map(move |seed| (stop, cut, seed)))
+        {
+            let disk = disk();
+            ORDER.make(&disk, &mut || {}).unwrap();
+            let before = disk.contents(&path);
+            disk.fail_after(disk.operations() + stop);
+            let _ = release_segment(&disk, SHARD, 3);
+            disk.revive();
+            disk.cut_power_after(disk.operations() + cut);
+            let _ = next.make(&disk, &mut || {});
+            disk.restart(Keep::Some(seed));
+            if disk.paths().contains(&path) {
+                let after = disk.contents(&path);
+                assert!(after == before, "stop {stop}, cut {cut}, seed {seed}");
+                back += 1;
+            }
+        }
+        assert!(back > 0, "no crash brought a name back");
+    }
+
+    #[test]
     fn a_segment_has_its_name_only_when_it_is_whole_and_durable() {
         let needed = {
             let disk = disk();
