@@ -6,7 +6,6 @@ use shards::Submit;
 use shards::ledger::Command;
 
 use super::{Caller, WalletService};
-use crate::wallet::echo::Echo;
 use crate::wallet::error_code::ErrorCode;
 use crate::wallet::failure::Failure;
 use crate::wallet::request::{CreateToken, RedeemToken};
@@ -59,7 +58,7 @@ impl<L: Submit> WalletService<L> {
         let mut session = self
             .ask_session(caller, Command::ReadSession { key })
             .await?;
-        caller.account = Some(Echo::of(session.account.as_str()));
+        caller.account.set(session.account.as_str());
         let domain = caller.domain_of(&session.account)?;
         let expires_at = token.issued_at.after(domain.session_token_ttl);
         if now > expires_at {
