@@ -75,11 +75,6 @@ pub(super) fn session_not_found() -> AdminError {
     refused(RefusalReason::SessionNotFound)
 }
 
-/// The domain has no bonus funds, as its configuration says.
-pub(super) fn no_bonus_funds() -> AdminError {
-    refused(RefusalReason::NoBonusFunds)
-}
-
 fn refused(reason: RefusalReason) -> AdminError {
     let (status, code, message) = match reason {
         RefusalReason::AccountNotFound => (

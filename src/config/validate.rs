@@ -18,7 +18,7 @@ use super::{
     Admin, Config, Durability, LedgerSettings, Limits, Listen, ListenTls, LogFormat, LogLevel, Pin,
     SHARDS_MAX, Secret,
 };
-use crate::domain::{Credential, Domain, Domains, FundsPriority, SignatureKey};
+use crate::domain::{Credential, Domain, Domains, FundsPriority, SESSION_TOKEN_TTL, SignatureKey};
 use crate::http;
 use crate::http::limits::READ_BUFFER_BYTES;
 use crate::tls::{Part, Pem, Tls};
@@ -357,11 +357,7 @@ impl Judge<'_> {
                 PRIORITIES,
                 FundsPriority::CashFundsFirst,
             )?,
-            session_token_ttl: self.duration(
-                raw.session_token_ttl,
-                &TIMEOUT,
-                Duration::from_secs(60),
-            )?,
+            session_token_ttl: self.duration(raw.session_token_ttl, &TIMEOUT, SESSION_TOKEN_TTL)?,
             single_use_tokens: raw.single_use_tokens.is_some_and(Spanned::into_inner),
         })
     }

@@ -410,6 +410,7 @@ mod tests {
             },
             6 => Command::LogOutSession { key },
             7 => Command::GrantBonus {
+                is_offered: true,
                 account,
                 transaction: TransactionId::parse(&format!("b-{number}")).unwrap(),
                 amount,
