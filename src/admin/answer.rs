@@ -131,6 +131,11 @@ fn unavailable(why: Unavailable) -> AdminError {
             "the disk is full and nothing was done; send the request again when there is room",
             RETRY_DRAINING_SECONDS,
         ),
+        Unavailable::MemoryFull => AdminError::overloaded(
+            "the memory budget (limits.max_memory_bytes) is used up and nothing was done; send \
+             the request again when there is room",
+            RETRY_DRAINING_SECONDS,
+        ),
         Unavailable::Draining => {
             AdminError::overloaded("the server is stopping", RETRY_DRAINING_SECONDS)
         }
@@ -216,6 +221,7 @@ mod tests {
             ),
             (Err(Unavailable::Busy), 503, "overloaded", Some(1)),
             (Err(Unavailable::DiskFull), 503, "overloaded", Some(5)),
+            (Err(Unavailable::MemoryFull), 503, "overloaded", Some(5)),
             (Err(Unavailable::Draining), 503, "overloaded", Some(5)),
             (Err(Unavailable::NoAnswer), 503, "overloaded", Some(1)),
         ];

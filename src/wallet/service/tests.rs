@@ -395,6 +395,7 @@ fn an_owner_that_does_not_answer_is_a_503_with_retry_after() {
     let cases = [
         (Unavailable::Busy, "nothing was done"),
         (Unavailable::DiskFull, "disk is full; nothing was done"),
+        (Unavailable::MemoryFull, "memory is full; nothing was done"),
         (Unavailable::Draining, "stopping"),
         (Unavailable::NoAnswer, "the outcome is unknown"),
     ];
