@@ -7,6 +7,9 @@ use ipnet::IpNet;
 use ring::hmac;
 use shards::types::Currency;
 
+/// How long a session token lives where nothing else is said (protocol.md section 6).
+pub const SESSION_TOKEN_TTL: Duration = Duration::from_secs(60);
+
 /// One brand of the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Domain {

@@ -255,6 +255,7 @@ fn write_wallet(text: &mut PrometheusText, shards: &[Arc<WalletMetrics>]) {
     for (reason, name) in [
         (Unavailable::Busy, "busy"),
         (Unavailable::DiskFull, "disk_full"),
+        (Unavailable::MemoryFull, "memory_full"),
         (Unavailable::Draining, "draining"),
         (Unavailable::NoAnswer, "no_answer"),
     ] {

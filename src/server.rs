@@ -105,6 +105,12 @@ pub fn run(
     service::starting();
     let cluster = start_cluster(config, &placement, &data, parts.clone())?;
     let readiness = Arc::new(Readiness::not_ready("the server is starting"));
+    let budget = Arc::<usage::budget::BudgetMetrics>::default();
+    usage::budget::watch(
+        cluster.memory_gate(),
+        Arc::clone(&parts.settings),
+        budget.clone(),
+    )?;
     let admin_address = listening.admin.local_addr();
     let scheme = if config.listen.tls.is_some() {
         "https"
@@ -122,6 +128,7 @@ pub fn run(
             metrics::tls_exporter(parts.settings.clone(), parts.tls_metrics.clone()),
             metrics::reload_exporter(reloads.clone()),
             metrics::log_exporter(),
+            usage::budget::exporter(budget),
             usage::exporter(
                 cluster.metrics().to_vec(),
                 parts.http_metrics.clone(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::admin::AdminToken;
-use crate::config::{self, Config};
+use crate::config::{self, Config, MemoryBudget};
 use crate::domain::Domains;
 use crate::http::Limits;
 use crate::tls::Tls;
@@ -27,6 +27,8 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// What lets an operator in; none: nobody.
     pub admin_token: Option<AdminToken>,
+    /// What the heap may take.
+    pub max_memory: MemoryBudget,
     /// A request that the wallet works on for longer is a slow one.
     pub slow_request: Duration,
 }
@@ -40,6 +42,7 @@ impl Default for Settings {
             limits: Limits::default(),
             tls: None,
             admin_token: None,
+            max_memory: MemoryBudget::Off,
             slow_request: Duration::MAX,
         }
     }
@@ -54,6 +57,7 @@ impl From<&Config> for Settings {
             limits: http_limits(&config.limits),
             tls: config.listen.tls.as_ref().map(|tls| tls.identity.clone()),
             admin_token: token.and_then(|token| AdminToken::new(token.expose())),
+            max_memory: config.limits.max_memory,
             slow_request: config.slow_request,
         }
     }

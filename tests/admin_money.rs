@@ -314,3 +314,28 @@ fn the_books_of_all_shards_sum_to_zero() {
     });
     assert_eq!(admin.metric_sum("purser_money_imbalance_minor_units"), 0.0);
 }
+
+/// A repeat asks nothing of the domain: what was booked was booked.
+#[test]
+fn a_bonus_is_repeated_after_its_domain_gave_up_bonus_funds() {
+    let server = Server::start();
+    let mut admin = Admin::of(&server);
+    admin.account("acme/p", "1.00");
+    admin.bonus("acme/p", "g", "2.00");
+    server.edit_config(|text| {
+        let acme = "name = \"acme\"\n";
+        text.replacen(acme, &format!("{acme}funds_priority = \"Unknown\"\n"), 1)
+    });
+    assert_eq!(server.reload(), "done");
+    for (id, amount, status, code) in [
+        ("g", "2.00", 200, None),
+        ("g", "3.00", 409, Some("transaction_id_reused")),
+        ("new", "2.00", 422, Some("no_bonus_funds")),
+    ] {
+        let told = admin.money("bonuses", "acme/p", id, amount);
+        assert_eq!(told.status, status, "{told:?}");
+        if let Some(code) = code {
+            assert_eq!(told.json()["Error"], code, "{told:?}");
+        }
+    }
+}

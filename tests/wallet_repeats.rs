@@ -53,6 +53,89 @@ fn a_repeat_is_answered_with_the_balance_of_now() {
     }
 }
 
+/// `FreeBetCost` is not compared, so how it is written makes a repeat no other request.
+#[test]
+fn a_repeat_is_one_however_its_free_bet_cost_is_written() {
+    let server = Server::start();
+    let mut play = Play::start(&server, "acme/p", "100.00");
+    let costly = |call: Call| call.with("FreeBetCost", r#""0.001""#);
+    let first = [
+        (play.bet("t", "r", "10"), "0 90.00+0.00 took 10.00+0.00"),
+        (play.rollback("k", "r", "t", "10"), "0 100.00+0.00"),
+    ];
+    play.check(&first);
+    let again = [
+        (
+            costly(play.bet("t", "r", "10")),
+            "0 100.00+0.00 took 10.00+0.00",
+        ),
+        (costly(play.rollback("k", "r", "t", "10")), "0 100.00+0.00"),
+        // Other contents are other contents, and a new bet must follow the rule.
+        (costly(play.bet("t", "r", "11")), "-6"),
+        (costly(play.bet("u", "r", "10")), "-6"),
+    ];
+    play.check(&again);
+    let words = play.refusal(&costly(play.bet("u", "r", "10")), -6);
+    assert!(
+        words.starts_with("FreeBetCost: at most 2 fraction digits"),
+        "{words}"
+    );
+}
+
+/// Whatever the configuration says of the domain by then, an account keeps its currency.
+#[test]
+fn a_repeat_is_judged_by_the_currency_of_its_account() {
+    let server = Server::start();
+    let mut play = Play::start(&server, "acme/p", "100.00");
+    let first = [
+        (play.bet("t", "r", "10.50"), "0 89.50+0.00 took 10.50+0.00"),
+        (play.rollback("k", "r", "t", "10.50"), "0 100.00+0.00"),
+        (play.award("a", "r", "3"), "0 103.00+0.00"),
+        (play.credit("c", "1.25"), "0 104.25+0.00"),
+    ];
+    play.check(&first);
+    let deposit = play.admin.deposit("acme/p", "d", "5.50");
+    assert_eq!(deposit.status, 200, "{deposit:?}");
+    let (mut server, mut of) = (server, "GBP");
+    let key = play.key.clone();
+    for currency in ["JPY", "KWD"] {
+        let in_acme = |code: &str| format!("name = \"acme\"\ncurrency = \"{code}\"");
+        server.edit_config(|text| text.replacen(&in_acme(of), &in_acme(currency), 1));
+        of = currency;
+        server = server.killed_and_restarted();
+        let mut play = Play::with_key(&server, "acme/p", key.clone());
+        for stated in ["GBP", "JPY", "KWD", "XXX"] {
+            let stated = |call: Call| call.with("CurrencyCode", &format!("{stated:?}"));
+            let (done, other) = ("0 109.75+0.00", "-6");
+            let took = "0 109.75+0.00 took 10.50+0.00";
+            let steps = [
+                (stated(play.bet("t", "r", "10.50")), took),
+                (stated(play.bet("t", "r", "1050")), other),
+                (stated(play.bet("t", "r", "1.05")), other),
+                (stated(play.bet("t", "r", "10.5001")), other),
+                (stated(play.rollback("k", "r", "t", "10.5")), done),
+                (stated(play.award("a", "r", "3")), done),
+                (stated(play.award("a", "r", "300")), other),
+                (stated(play.award("a", "r", "0.3")), other),
+                (stated(play.credit("c", "1.25")), done),
+                (stated(play.credit("c", "125")), other),
+            ];
+            play.check(&steps);
+        }
+        let deposits = [
+            ("d", "5.50", 200),
+            ("d", "550", 409),
+            ("d", "0.55", 409),
+            ("new", "1", 422),
+            ("new", "1.50", 422),
+        ];
+        for (id, amount, status) in deposits {
+            let told = play.admin.deposit("acme/p", id, amount);
+            assert_eq!(told.status, status, "{id} {amount}: {told:?}");
+        }
+    }
+}
+
 #[test]
 fn a_restart_forgets_nothing_that_was_answered() {
     let mut server = Server::start();

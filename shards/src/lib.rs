@@ -32,6 +32,9 @@ pub enum Unavailable {
     /// The disk has no room for another booking; reads go on.
     #[error("the disk is full")]
     DiskFull,
+    /// The memory budget has no room for what would be remembered; reads go on.
+    #[error("the memory budget is used up")]
+    MemoryFull,
     /// The owner did not answer in time.
     #[error("the owner did not answer in time")]
     NoAnswer,

@@ -75,11 +75,6 @@ pub(super) fn session_not_found() -> AdminError {
     refused(RefusalReason::SessionNotFound)
 }
 
-/// The domain has no bonus funds, as its configuration says.
-pub(super) fn no_bonus_funds() -> AdminError {
-    refused(RefusalReason::NoBonusFunds)
-}
-
 fn refused(reason: RefusalReason) -> AdminError {
     let (status, code, message) = match reason {
         RefusalReason::AccountNotFound => (
@@ -134,6 +129,11 @@ fn unavailable(why: Unavailable) -> AdminError {
         ),
         Unavailable::DiskFull => AdminError::overloaded(
             "the disk is full and nothing was done; send the request again when there is room",
+            RETRY_DRAINING_SECONDS,
+        ),
+        Unavailable::MemoryFull => AdminError::overloaded(
+            "the memory budget (limits.max_memory_bytes) is used up and nothing was done; send \
+             the request again when there is room",
             RETRY_DRAINING_SECONDS,
         ),
         Unavailable::Draining => {
@@ -221,6 +221,7 @@ mod tests {
             ),
             (Err(Unavailable::Busy), 503, "overloaded", Some(1)),
             (Err(Unavailable::DiskFull), 503, "overloaded", Some(5)),
+            (Err(Unavailable::MemoryFull), 503, "overloaded", Some(5)),
             (Err(Unavailable::Draining), 503, "overloaded", Some(5)),
             (Err(Unavailable::NoAnswer), 503, "overloaded", Some(1)),
         ];

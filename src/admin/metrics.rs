@@ -148,6 +148,12 @@ const SHARD_NUMBERS: &[ShardNumber] = &[
         |shard| &shard.no_room,
     ),
     (
+        "purser_no_memory_total",
+        Kind::Counter,
+        "Bookings, accounts and sessions refused because the memory budget was used up.",
+        |shard| &shard.no_memory,
+    ),
+    (
         "purser_disk_full",
         Kind::Gauge,
         "1 while the next log segment cannot be made for want of room, otherwise 0.",

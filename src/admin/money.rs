@@ -1,12 +1,16 @@
 //! The operator's money: paid in, paid out, given as a bonus. Each happens once per
 //! `TransactionID` of the account and kind.
+//!
+//! An amount is read in the domain's currency, which is the account's but for rare
+//! histories. Where the answer shows that it is not, the account's currency reads it once
+//! more: nothing new is booked then, and a repeat is recognised (protocol.md section 8).
 
 use axum::Json;
 use axum::extract::State;
-use shards::ledger::Command;
-use shards::types::{Amount, TransactionId};
+use shards::ledger::{Command, Facts, Outcome};
+use shards::types::{AccountId, Amount, Currency, TransactionId};
 
-use super::answer::{Done, no_bonus_funds};
+use super::answer::Done;
 use super::errors::AdminError;
 use super::fields::{self, AccountPath, JsonBody};
 use super::server::App;
@@ -18,14 +22,16 @@ pub(super) async fn deposit(
     path: AccountPath,
     JsonBody(request): JsonBody<MoneyRequest>,
 ) -> Result<Json<FundsBody>, AdminError> {
-    let (transaction, amount) = valid(request, &path)?;
-    let command = Command::Deposit {
-        account: path.account,
-        transaction,
-        amount,
-        currency: path.currency,
-    };
-    book(&app, command).await
+    let currency = path.currency;
+    book(&app, &path, request, |account, transaction, amount| {
+        Command::Deposit {
+            account,
+            transaction,
+            amount,
+            currency,
+        }
+    })
+    .await
 }
 
 /// `POST /admin/v1/accounts/{domain}/{player}/withdrawals`: out of the cash funds.
@@ -34,14 +40,16 @@ pub(super) async fn withdraw(
     path: AccountPath,
     JsonBody(request): JsonBody<MoneyRequest>,
 ) -> Result<Json<FundsBody>, AdminError> {
-    let (transaction, amount) = valid(request, &path)?;
-    let command = Command::Withdraw {
-        account: path.account,
-        transaction,
-        amount,
-        currency: path.currency,
-    };
-    book(&app, command).await
+    let currency = path.currency;
+    book(&app, &path, request, |account, transaction, amount| {
+        Command::Withdraw {
+            account,
+            transaction,
+            amount,
+            currency,
+        }
+    })
+    .await
 }
 
 /// `POST /admin/v1/accounts/{domain}/{player}/bonuses`: into the bonus funds, where the
@@ -51,27 +59,56 @@ pub(super) async fn grant_bonus(
     path: AccountPath,
     JsonBody(request): JsonBody<MoneyRequest>,
 ) -> Result<Json<FundsBody>, AdminError> {
-    let (transaction, amount) = valid(request, &path)?;
-    if !path.has_bonus_funds {
-        return Err(no_bonus_funds());
-    }
-    let command = Command::GrantBonus {
-        account: path.account,
-        transaction,
-        amount,
-        currency: path.currency,
+    let (currency, is_offered) = (path.currency, path.has_bonus_funds);
+    book(&app, &path, request, |account, transaction, amount| {
+        Command::GrantBonus {
+            is_offered,
+            account,
+            transaction,
+            amount,
+            currency,
+        }
+    })
+    .await
+}
+
+async fn book(
+    app: &App,
+    path: &AccountPath,
+    request: MoneyRequest,
+    command: impl Fn(AccountId, TransactionId, Amount) -> Command,
+) -> Result<Json<FundsBody>, AdminError> {
+    let transaction = fields::transaction_id(request.transaction_id)?;
+    let command = |amount| command(path.account.clone(), transaction.clone(), amount);
+    let amount = |currency| fields::amount(request.amount.clone(), currency);
+    let (first, refused) = match amount(path.currency) {
+        Ok(amount) => (command(amount), None),
+        // Only the account's currency says how many digits are too many.
+        Err(invalid) => {
+            let account = path.account.clone();
+            (Command::ReadBalance { account }, Some(invalid))
+        }
     };
-    book(&app, command).await
-}
-
-fn valid(request: MoneyRequest, path: &AccountPath) -> Result<(TransactionId, Amount), AdminError> {
-    Ok((
-        fields::transaction_id(request.transaction_id)?,
-        fields::amount(request.amount, path.currency)?,
-    ))
-}
-
-async fn book(app: &App, command: Command) -> Result<Json<FundsBody>, AdminError> {
-    let funds = Done::from_answer(app.control.ask(command).await)?.funds()?;
+    let mut answer = app.control.ask(first).await;
+    let account_currency = answer.as_ref().ok().and_then(currency_of);
+    match (account_currency, refused) {
+        (Some(currency), _) if currency != path.currency => {
+            answer = app.control.ask(command(amount(currency)?)).await;
+        }
+        (_, Some(invalid)) if answer.is_ok() => return Err(invalid.into()),
+        _ => {}
+    }
+    let funds = Done::from_answer(answer)?.funds()?;
     Ok(Json(FundsBody::from(&funds)))
+}
+
+/// The account's currency, where the account is known.
+fn currency_of(outcome: &Outcome) -> Option<Currency> {
+    match outcome {
+        Outcome::Accepted(Facts::Funds(funds)) | Outcome::Repeated(Facts::Funds(funds)) => {
+            Some(funds.currency)
+        }
+        Outcome::Refused(refusal) => refusal.funds.map(|funds| funds.currency),
+        Outcome::Accepted(_) | Outcome::Repeated(_) => None,
+    }
 }

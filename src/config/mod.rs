@@ -231,6 +231,25 @@ pub struct Limits {
     pub max_body_bytes: usize,
     /// What is read ahead for a client that sends requests before it has its answers.
     pub max_pipelined_bytes: usize,
+    /// The heap of the process.
+    pub max_memory: MemoryBudget,
+}
+
+/// How much memory the process may take before it refuses to remember more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MemoryBudget {
+    /// A share of what the machine or its control group allows; `usage::budget` has it.
+    #[default]
+    Auto,
+    /// As much as there is.
+    Off,
+    /// So many bytes.
+    Bytes(u64),
+}
+
+impl MemoryBudget {
+    /// Less is a slip of the unit: an empty server takes more.
+    pub const BYTES_MIN: u64 = 1 << 20;
 }
 
 /// Rules of bookkeeping that are the operator's to set (protocol.md section 8).
@@ -310,6 +329,7 @@ impl Default for Config {
                 max_headers: 64,
                 max_body_bytes: 65_536,
                 max_pipelined_bytes: 16_384,
+                max_memory: MemoryBudget::Auto,
             },
             ledger: LedgerSettings {
                 idempotency_window: Duration::from_secs(72 * 60 * 60),

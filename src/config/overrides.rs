@@ -16,6 +16,8 @@ enum Kind {
     Integer,
     /// `pin` alone.
     TextOrBoolean,
+    /// `limits.max_memory_bytes` alone.
+    TextOrInteger,
 }
 
 /// Every key that holds one value and belongs to no list. A test compares this
@@ -47,6 +49,7 @@ const SCALAR_KEYS: &[(&str, Kind)] = &[
     ("limits.max_headers", Kind::Integer),
     ("limits.max_body_bytes", Kind::Integer),
     ("limits.max_pipelined_bytes", Kind::Integer),
+    ("limits.max_memory_bytes", Kind::TextOrInteger),
     ("ledger.idempotency_window", Kind::Text),
     ("ledger.max_clock_skew", Kind::Text),
     ("log.durability", Kind::Text),
@@ -181,6 +184,10 @@ fn typed(kind: Kind, text: String) -> Result<toml::Value, String> {
     match kind {
         Kind::TextOrBoolean => match text.parse() {
             Ok(yes) => Ok(toml::Value::Boolean(yes)),
+            Err(_) => Ok(toml::Value::String(text)),
+        },
+        Kind::TextOrInteger => match text.parse() {
+            Ok(number) => Ok(toml::Value::Integer(number)),
             Err(_) => Ok(toml::Value::String(text)),
         },
         Kind::Text => Ok(toml::Value::String(text)),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::validate::Word;
-use super::{Config, ListenTls, Pin};
+use super::{Config, ListenTls, MemoryBudget, Pin};
 use crate::domain::{Credential, Domain, SignatureKey};
 
 const HIDDEN: &str = "hidden";
@@ -74,6 +74,14 @@ struct PrintedLimits {
     max_headers: usize,
     max_body_bytes: usize,
     max_pipelined_bytes: usize,
+    max_memory_bytes: PrintedBudget,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum PrintedBudget {
+    Word(&'static str),
+    Bytes(u64),
 }
 
 #[derive(Serialize)]
@@ -169,6 +177,11 @@ fn printed(config: &Config) -> Printed {
             max_headers: config.limits.max_headers,
             max_body_bytes: config.limits.max_body_bytes,
             max_pipelined_bytes: config.limits.max_pipelined_bytes,
+            max_memory_bytes: match config.limits.max_memory {
+                MemoryBudget::Auto => PrintedBudget::Word("auto"),
+                MemoryBudget::Off => PrintedBudget::Word("off"),
+                MemoryBudget::Bytes(bytes) => PrintedBudget::Bytes(bytes),
+            },
         },
         ledger: PrintedLedger {
             idempotency_window: duration(config.ledger.idempotency_window),

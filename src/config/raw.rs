@@ -96,6 +96,7 @@ pub(super) struct Limits {
     pub(super) max_headers: Item<i64>,
     pub(super) max_body_bytes: Item<i64>,
     pub(super) max_pipelined_bytes: Item<i64>,
+    pub(super) max_memory_bytes: Item<MemoryBudget>,
 }
 
 #[derive(Default, Deserialize)]
@@ -173,5 +174,33 @@ impl<'de> Deserialize<'de> for Pin {
             }
         }
         deserializer.deserialize_any(PinVisitor)
+    }
+}
+
+/// `max_memory_bytes`: a number or a word.
+pub(super) enum MemoryBudget {
+    Bytes(i64),
+    Word(String),
+}
+
+impl<'de> Deserialize<'de> for MemoryBudget {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BudgetVisitor;
+        impl Visitor<'_> for BudgetVisitor {
+            type Value = MemoryBudget;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("\"auto\", \"off\" or a number of bytes")
+            }
+
+            fn visit_i64<E: Error>(self, bytes: i64) -> Result<MemoryBudget, E> {
+                Ok(MemoryBudget::Bytes(bytes))
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<MemoryBudget, E> {
+                Ok(MemoryBudget::Word(word.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(BudgetVisitor)
     }
 }

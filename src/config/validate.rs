@@ -15,10 +15,10 @@ use super::document::Document;
 use super::raw::{self, Item};
 use super::value::{Judge, Result};
 use super::{
-    Admin, Config, Durability, LedgerSettings, Limits, Listen, ListenTls, LogFormat, LogLevel, Pin,
-    SHARDS_MAX, Secret,
+    Admin, Config, Durability, LedgerSettings, Limits, Listen, ListenTls, LogFormat, LogLevel,
+    MemoryBudget, Pin, SHARDS_MAX, Secret,
 };
-use crate::domain::{Credential, Domain, Domains, FundsPriority, SignatureKey};
+use crate::domain::{Credential, Domain, Domains, FundsPriority, SESSION_TOKEN_TTL, SignatureKey};
 use crate::http;
 use crate::http::limits::READ_BUFFER_BYTES;
 use crate::tls::{Part, Pem, Tls};
@@ -266,6 +266,26 @@ impl Judge<'_> {
         })
     }
 
+    fn memory_budget(
+        &self,
+        item: Item<raw::MemoryBudget>,
+        default: MemoryBudget,
+    ) -> Result<MemoryBudget> {
+        let Some(item) = item else { return Ok(default) };
+        let least = MemoryBudget::BYTES_MIN;
+        let found = match item.get_ref() {
+            raw::MemoryBudget::Word(word) if word == "auto" => return Ok(MemoryBudget::Auto),
+            raw::MemoryBudget::Word(word) if word == "off" => return Ok(MemoryBudget::Off),
+            raw::MemoryBudget::Word(word) => format!("{word:?}"),
+            raw::MemoryBudget::Bytes(bytes) => match u64::try_from(*bytes) {
+                Ok(bytes) if bytes >= least => return Ok(MemoryBudget::Bytes(bytes)),
+                _ => bytes.to_string(),
+            },
+        };
+        let problem = format!("expected \"auto\", \"off\" or at least {least} bytes, got {found}");
+        Err(self.error(&item.span(), problem))
+    }
+
     fn limits(&self, raw: raw::Limits, default: Limits) -> Result<Limits> {
         Ok(Limits {
             max_connections: self.integer(
@@ -303,6 +323,7 @@ impl Judge<'_> {
                 &PIPELINED_BYTES,
                 default.max_pipelined_bytes,
             )?,
+            max_memory: self.memory_budget(raw.max_memory_bytes, default.max_memory)?,
         })
     }
 
@@ -357,11 +378,7 @@ impl Judge<'_> {
                 PRIORITIES,
                 FundsPriority::CashFundsFirst,
             )?,
-            session_token_ttl: self.duration(
-                raw.session_token_ttl,
-                &TIMEOUT,
-                Duration::from_secs(60),
-            )?,
+            session_token_ttl: self.duration(raw.session_token_ttl, &TIMEOUT, SESSION_TOKEN_TTL)?,
             single_use_tokens: raw.single_use_tokens.is_some_and(Spanned::into_inner),
         })
     }

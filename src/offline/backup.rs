@@ -125,23 +125,46 @@ fn copy_log(
         if from.is_live() && !files_of(from, shard)?.has_segments(needed) {
             bail!("segments of shard {shard} went away while they were copied");
         }
-        for number in files_of(from, shard)?
-            .histories
-            .iter()
-            .filter(|at| **at <= folded)
-        {
-            let path = FileKind::History.path(shard, *number);
+        let histories = files_of(from, shard)?.histories;
+        copy_history(&histories, folded, |number| {
+            let path = FileKind::History.path(shard, number);
             match copy(&path, None) {
-                // The oldest may grow too old meanwhile.
-                Err(error) if from.is_live() && is_gone(&error) => {
-                    let _ = fs::remove_file(to.join(&path));
-                }
-                copied => copied?,
+                // It may grow too old meanwhile.
+                Err(error) if from.is_live() && is_gone(&error) => Ok(Copied::IsGone),
+                copied => copied.map(|()| Copied::Whole),
             }
-        }
-        Ok(())
+        })
     })?;
     sync_directory(&directory).with_context(|| format!("sync {}", directory.display()))
+}
+
+/// What became of a file that was to be copied.
+enum Copied {
+    Whole,
+    /// The server let go of it before it could be opened.
+    IsGone,
+}
+
+/// Copies the history up to a checkpoint, the newest file first. A server lets go of the
+/// oldest ones, so behind one that is gone all are: what is copied has no gap, which would
+/// have the copy refused. The file that goes with the checkpoint must be there: once that is
+/// gone the checkpoint is too, and all is copied once more.
+fn copy_history(
+    histories: &[u32],
+    checkpoint: u32,
+    mut copy: impl FnMut(u32) -> anyhow::Result<Copied>,
+) -> anyhow::Result<()> {
+    let of_checkpoint = histories.iter().rev().filter(|at| **at <= checkpoint);
+    for &number in of_checkpoint {
+        match copy(number)? {
+            Copied::Whole => {}
+            Copied::IsGone if number == checkpoint => {
+                bail!("the history of checkpoint {number} went away while it was copied")
+            }
+            Copied::IsGone => break,
+        }
+    }
+    Ok(())
 }
 
 fn files_of(from: &DataDirectory, shard: ShardId) -> anyhow::Result<Inventory> {
@@ -213,4 +236,60 @@ fn copy_file(
     write_range(0, copied_bytes, true)?;
     write_range(copied_bytes, length, false)?;
     copy.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// A server that lets go of the history up to `let_go` right before the copy of one file
+    /// is opened, whichever that is: the copy has no gap, or all of it is made anew.
+    #[test]
+    fn history_that_a_server_lets_go_of_meanwhile_leaves_no_gap_in_the_copy() {
+        let listed = [2, 3, 5, 7, 9, 11];
+        // A checkpoint was made since the reading: 11 is not of this copy.
+        let (checkpoint, of_copy) = (9, [2, 3, 5, 7, 9]);
+        for let_go in [0, 2, 3, 5, 7, 9] {
+            for before_copy in 0..of_copy.len() {
+                let mut there = BTreeSet::from(listed);
+                let mut copied = Vec::new();
+                let mut copies = 0;
+                let done = copy_history(&listed, checkpoint, |number| {
+                    if copies == before_copy {
+                        there.retain(|at| *at > let_go);
+                    }
+                    copies += 1;
+                    if !there.contains(&number) {
+                        return Ok(Copied::IsGone);
+                    }
+                    copied.push(number);
+                    Ok(Copied::Whole)
+                });
+                let case = format!("up to {let_go} before copy {before_copy}: {copied:?}");
+                copied.reverse();
+                match done {
+                    Ok(()) => {
+                        assert!(of_copy.ends_with(&copied), "{case}");
+                        assert!(!copied.is_empty(), "{case}");
+                        // Nothing that is still there is left out.
+                        assert!(
+                            of_copy
+                                .iter()
+                                .all(|at| *at <= let_go || copied.contains(at))
+                        );
+                    }
+                    Err(_) => assert_eq!((let_go, before_copy), (checkpoint, 0), "{case}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_copied_ends_the_backup() {
+        let done = copy_history(&[1, 2], 2, |_| bail!("no room"));
+        assert_eq!(done.unwrap_err().to_string(), "no room");
+        copy_history(&[], 0, |_| bail!("there is none")).unwrap();
+    }
 }

@@ -46,17 +46,23 @@ impl Heap {
     /// allocator, as in unit tests, nothing is used.
     #[must_use]
     pub fn bytes() -> HeapBytes {
+        let used = Self::used();
+        HeapBytes {
+            used,
+            free: committed_bytes().saturating_sub(used),
+        }
+    }
+
+    /// What the program has asked for and not given back.
+    #[must_use]
+    pub fn used() -> usize {
         let used: isize = USED
             .iter()
             .map(|counter| counter.load(Ordering::Relaxed))
             .sum();
         // Read one after the other, an allocation here and its end there may be seen in
         // the wrong order.
-        let used = used.max(0).unsigned_abs();
-        HeapBytes {
-            used,
-            free: committed_bytes().saturating_sub(used),
-        }
+        used.max(0).unsigned_abs()
     }
 }
 

@@ -5,6 +5,7 @@
 //! they keep; the rest is asked of the system when somebody scrapes, on the thread of the
 //! admin API. Names of `process_` are those that every exporter gives them.
 
+pub mod budget;
 mod clock;
 pub mod heap;
 mod threads;

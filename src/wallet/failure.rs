@@ -105,6 +105,9 @@ impl Failure {
             Self::Unavailable(Unavailable::DiskFull) => {
                 "the wallet's disk is full; nothing was done, send the same request again"
             }
+            Self::Unavailable(Unavailable::MemoryFull) => {
+                "the wallet's memory is full; nothing was done, send the same request again"
+            }
             Self::Unavailable(Unavailable::Draining) => {
                 "the server is stopping; nothing was done, send the same request again"
             }

@@ -19,11 +19,12 @@ pub struct WalletMetrics {
 }
 
 /// The reasons of a 503, in the order of their counters.
-const UNAVAILABLE: [Unavailable; 4] = [
+const UNAVAILABLE: [Unavailable; 5] = [
     Unavailable::Busy,
     Unavailable::DiskFull,
     Unavailable::Draining,
     Unavailable::NoAnswer,
+    Unavailable::MemoryFull,
 ];
 
 impl WalletMetrics {
@@ -76,6 +77,7 @@ const fn place(reason: Unavailable) -> usize {
         Unavailable::DiskFull => 1,
         Unavailable::Draining => 2,
         Unavailable::NoAnswer => 3,
+        Unavailable::MemoryFull => 4,
     }
 }
 
@@ -91,7 +93,7 @@ mod tests {
         }
         assert_eq!(
             UNAVAILABLE.map(|reason| metrics.unavailable(reason)),
-            [1, 2, 3, 4]
+            [1, 2, 3, 4, 5]
         );
     }
 }

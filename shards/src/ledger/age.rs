@@ -4,10 +4,16 @@
 //! windows by the age at which something was remembered, and a window whose last entry is
 //! too old is forgotten as a whole.
 //!
-//! The age goes by the time between postings, not by the clock's reading: a clock that
-//! jumps ahead must not forget everything at once. One step counts as one window at the
-//! most, and a spare window makes up for one such jump; a step back counts as nothing.
-//! Where postings are rare, things are remembered for longer than they must be.
+//! The age goes by the time between postings, not by the clock's reading, and of that time
+//! it counts a **step** at most, a small part of a window: a gap that is longer may be time
+//! in which nobody played, or a clock that was set ahead, and nobody can tell. So a clock
+//! that jumps ahead, however far, makes the memory older by one step; set back, it makes it
+//! younger by as much, so that a clock that goes to and fro comes to nothing. A spare window
+//! makes up for a thousand jumps ahead that are never set back, or for a clock that runs
+//! fast by an eighth; the kernel lets none run fast by more than a tenth (adjtimex(2)).
+//!
+//! The price: a shard with less than a posting per step remembers for longer than it must.
+//! That is ten thousand postings before it forgets the first of them, about a megabyte.
 
 use std::time::Duration;
 
@@ -17,6 +23,10 @@ use crate::types::UnixMillis;
 /// Windows per span. Every new id is looked up in all of them, so few is fast; memory is
 /// kept for up to two windows longer than needed, so many is small.
 const WINDOWS: i64 = 8;
+
+/// Steps per window: some 32 s each for 72 hours, half a second for one. More would leave
+/// room for more jumps of the clock, and keep more postings of shards where they are rare.
+const STEPS: i64 = 1_024;
 
 /// The window of the memory `to` that what stands in the window `number` of the memory
 /// `from` belongs into: it is remembered for at least as long from now on as it would
@@ -30,7 +40,11 @@ pub(super) fn window_elsewhere(number: i64, from: &MemoryEntry, to: &MemoryEntry
 /// How old a memory is.
 pub(super) struct Age {
     window_ms: i64,
+    /// The most that counts of the time between two postings.
+    step_ms: i64,
     /// How much time has passed from posting to posting, as far as that can be believed.
+    /// Less again when the clock is set back: what was remembered last stays in the window
+    /// that it was put into, and is remembered for longer.
     age_ms: i64,
     last_at: Option<UnixMillis>,
     /// What was remembered before this time may be forgotten already, because it was to be
@@ -61,8 +75,10 @@ impl Age {
     pub(super) fn new(span: Duration) -> Self {
         // Rounded up, or the windows together would be shorter than they must be.
         let window_ms = span.as_millis().div_ceil(WINDOWS as u128);
+        let window_ms = i64::try_from(window_ms).unwrap_or(i64::MAX).max(1);
         Self {
-            window_ms: i64::try_from(window_ms).unwrap_or(i64::MAX).max(1),
+            window_ms,
+            step_ms: (window_ms / STEPS).max(1),
             age_ms: 0,
             last_at: None,
             complete_from: None,
@@ -73,7 +89,8 @@ impl Age {
     /// A posting was made at a time.
     pub(super) fn grow_older(&mut self, at: UnixMillis) {
         let passed = self.last_at.map_or(0, |last| at.0.saturating_sub(last.0));
-        self.age_ms += passed.clamp(0, self.window_ms);
+        let counted = passed.clamp(-self.step_ms, self.step_ms);
+        self.age_ms = self.age_ms.saturating_add(counted).max(0);
         self.last_at = Some(at);
     }
 
@@ -127,6 +144,10 @@ impl Age {
             .and_then(|next| next.checked_mul(self.restored_span_ms))
             .filter(|_| number >= 0)
             .ok_or(EntryMisfit::Impossible("window"))?;
+        if !self.merges_windows() {
+            // It may be ahead of the age, which is less again when a clock was set back.
+            return Ok(number);
+        }
         Ok((end_ms - 1).min(self.age_ms) / self.window_ms)
     }
 

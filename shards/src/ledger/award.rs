@@ -24,7 +24,7 @@ impl Ledger {
     ) -> Result<Verdict, RefusalReason> {
         let booking = &award.round;
         self.check_time(booking.stated_at, now)?;
-        let contents = self.contents_of(booking);
+        let contents = self.contents_of(subject, booking);
         let repeat = self.seen(subject, Kind::Award, &booking.transaction, contents)?;
         if repeat.is_some() {
             let nothing = Balance::default();

@@ -29,9 +29,10 @@ impl Ledger {
     ) -> Result<Verdict, RefusalReason> {
         let booking = &bet.round;
         self.check_time(booking.stated_at, now)?;
-        let contents = self.contents_of(booking);
+        let contents = self.contents_of(subject, booking);
         if let Some(note) = self.seen(subject, Kind::Bet, &booking.transaction, contents)? {
-            let amount = booking.amount.exact().unwrap_or_default();
+            let amount = subject.exact(booking.currency, booking.amount);
+            let amount = amount.unwrap_or_default();
             return Ok(Verdict::Answer(subject.booked_before(note.taken(amount))));
         }
         let session = self.check_betting_session(subject, booking.session, now)?;

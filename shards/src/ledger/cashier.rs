@@ -2,8 +2,7 @@
 //! once per transaction id and kind (operator.md section 4).
 //!
 //! An operator has no clock to state and no session, so the checks are few: the account,
-//! a repeat, the currency, the funds. Whether a domain has bonus funds at all is judged
-//! where its configuration is known.
+//! a repeat, whether the domain has bonus funds, the currency, the funds.
 
 use super::digest::Kind;
 use super::subject::{Subject, Verdict};
@@ -14,6 +13,8 @@ use crate::types::{AccountId, Amount, Balance, Currency, TransactionId, UnixMill
 #[derive(Clone, Copy)]
 pub(super) struct CashierRequest<'a> {
     pub(super) kind: CashierKind,
+    /// The domain does such a thing.
+    pub(super) is_offered: bool,
     pub(super) account: &'a AccountId,
     pub(super) transaction: &'a TransactionId,
     pub(super) amount: Amount,
@@ -52,6 +53,7 @@ impl Ledger {
     ) -> Result<Verdict, RefusalReason> {
         let CashierRequest {
             kind,
+            is_offered,
             transaction,
             amount,
             currency,
@@ -62,6 +64,10 @@ impl Ledger {
         if repeat.is_some() {
             let facts = Facts::Funds(subject.account.funds());
             return Ok(Verdict::Answer(Outcome::Repeated(facts)));
+        }
+        // Bonuses are the one thing that a domain may not have.
+        if !is_offered {
+            return Err(RefusalReason::NoBonusFunds);
         }
         subject.check_currency(Some(currency))?;
         let Balance { cash, bonus } = subject.account.balance;

@@ -231,6 +231,33 @@ pub struct AlertFacts {
 }
 
 impl Change {
+    /// Whether something more is kept in memory for it, by the account or for as long as
+    /// ids are remembered. What is not: what ends something, what protects a player, and
+    /// what is for the log alone.
+    #[must_use]
+    pub fn grows_memory(&self) -> bool {
+        match self {
+            Self::AccountOpened { .. }
+            | Self::SessionOpened { .. }
+            | Self::TokenSpent { .. }
+            | Self::Deposited(_)
+            | Self::Withdrawn(_)
+            | Self::BonusGranted(_)
+            | Self::BetPlaced(_)
+            | Self::WinningsAwarded(_)
+            | Self::BetRolledBack(_)
+            | Self::RollbackRepeated(_)
+            | Self::RollbackBeforeBet(_)
+            | Self::BetVoided(_)
+            | Self::Credited(_) => true,
+            Self::SessionLoggedOut { .. }
+            | Self::RoundEnded(_)
+            | Self::AlertAnswered(_)
+            | Self::LimitsSet { .. }
+            | Self::StatusSet { .. } => false,
+        }
+    }
+
     /// The money that this change moves, at most one movement for cash and one for bonus.
     pub fn movements(&self) -> impl Iterator<Item = Movement> + use<> {
         use HouseAccount::{Adjustments, Bonus, Cashier, Stakes, Winnings};

@@ -123,6 +123,8 @@ pub enum Command {
     },
     /// Give bonus funds. → [`Facts::Funds`]
     GrantBonus {
+        /// Whether the domain has bonus funds; without, only a repeat is answered.
+        is_offered: bool,
         /// Whose.
         account: AccountId,
         /// Makes it happen once.

@@ -20,9 +20,8 @@ impl Ledger {
         now: UnixMillis,
     ) -> Result<Verdict, RefusalReason> {
         self.check_time(credit.stated_at, now)?;
-        let contents = credit
-            .amount
-            .exact()
+        let contents = subject
+            .exact(credit.currency, credit.amount)
             .map(|amount| self.digester.contents_of_amount(amount));
         let repeat = self.seen(subject, Kind::Credit, &credit.transaction, contents)?;
         if repeat.is_some() {

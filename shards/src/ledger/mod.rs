@@ -228,6 +228,7 @@ impl Ledger {
             } => self.decide_cashier(
                 CashierRequest {
                     kind: CashierKind::Deposit,
+                    is_offered: true,
                     account,
                     transaction,
                     amount: *amount,
@@ -243,6 +244,7 @@ impl Ledger {
             } => self.decide_cashier(
                 CashierRequest {
                     kind: CashierKind::Withdrawal,
+                    is_offered: true,
                     account,
                     transaction,
                     amount: *amount,
@@ -251,6 +253,7 @@ impl Ledger {
                 now,
             ),
             Command::GrantBonus {
+                is_offered,
                 account,
                 transaction,
                 amount,
@@ -258,6 +261,7 @@ impl Ledger {
             } => self.decide_cashier(
                 CashierRequest {
                     kind: CashierKind::Bonus,
+                    is_offered: *is_offered,
                     account,
                     transaction,
                     amount: *amount,

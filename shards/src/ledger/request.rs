@@ -6,15 +6,23 @@
 
 use super::RoundFacts;
 use crate::types::{
-    AccountId, Amount, Currency, GameId, GameRoundId, JackpotAmount, SessionKey, Text,
+    AccountId, Amount, AmountError, Currency, GameId, GameRoundId, JackpotAmount, SessionKey, Text,
     TransactionId, UnixMillis,
 };
 
-/// An amount as the request states it, in the currency that the request states.
+/// An amount as the request states it, as the account's currency reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatedAmount {
-    /// Exactly this many minor units.
+    /// Exactly this many minor units of the account's currency.
     Exact(Amount),
+    /// Exactly this many minor units of the currency that the request states. That is the
+    /// account's as a rule, and only its owner knows; in another one only a repeat is
+    /// answered, and judged by what the account's currency makes of the same number.
+    InStated(Amount),
+    /// As [`StatedAmount::Exact`], beside another amount, which nothing is booked of, with
+    /// more fraction digits than the currency has: refused behind the currency check, and
+    /// not compared, so that a repeat is one.
+    BesideTooPrecise(Amount),
     /// More fraction digits than the currency has: refused behind the currency check.
     TooPrecise,
     /// Beyond 64-bit minor units: more than any funds.
@@ -22,10 +30,28 @@ pub enum StatedAmount {
 }
 
 impl StatedAmount {
-    /// The amount, if it can be one of the account's currency.
-    pub(super) fn exact(self) -> Option<Amount> {
+    /// The same for who knows the account's currency, beside the one that is stated: never
+    /// [`StatedAmount::InStated`].
+    pub(super) fn read_by(self, stated: Option<Currency>, account: Currency) -> Self {
         match self {
-            Self::Exact(amount) => Some(amount),
+            Self::InStated(amount) => match stated {
+                Some(stated) if stated != account => match amount.reread(stated, account) {
+                    Ok(amount) => Self::Exact(amount),
+                    Err(AmountError::TooLarge) => Self::TooLarge,
+                    Err(_) => Self::TooPrecise,
+                },
+                _ => Self::Exact(amount),
+            },
+            other => other,
+        }
+    }
+
+    /// The amount that a repeat agrees on, if it can be one of the account's currency.
+    pub(super) fn exact(self, stated: Option<Currency>, account: Currency) -> Option<Amount> {
+        match self.read_by(stated, account) {
+            Self::Exact(amount) | Self::InStated(amount) | Self::BesideTooPrecise(amount) => {
+                Some(amount)
+            }
             Self::TooPrecise | Self::TooLarge => None,
         }
     }

@@ -44,7 +44,8 @@ impl Ledger {
     ) -> Result<Verdict, RefusalReason> {
         let booking = &rollback.round;
         self.check_time(booking.stated_at, now)?;
-        let contents = booking.amount.exact().map(|amount| {
+        let booked_amount = subject.exact(booking.currency, booking.amount);
+        let contents = booked_amount.map(|amount| {
             self.digester
                 .contents_of_rollback(amount, &booking.round, &booking.game, &rollback.bet)
         });
@@ -73,7 +74,7 @@ impl Ledger {
             return Ok(Verdict::Post(change, account.balance, outcome));
         };
         let amount = amount
-            .filter(|_| self.contents_of(booking) == Some(booked.contents))
+            .filter(|_| self.contents_of(subject, booking) == Some(booked.contents))
             .ok_or(RefusalReason::RollbackMismatch)?;
         if reversal.is_some() {
             let change = Change::RollbackRepeated(Box::new(facts(amount)));

@@ -410,6 +410,7 @@ mod tests {
             },
             6 => Command::LogOutSession { key },
             7 => Command::GrantBonus {
+                is_offered: true,
                 account,
                 transaction: TransactionId::parse(&format!("b-{number}")).unwrap(),
                 amount,
@@ -654,11 +655,11 @@ mod tests {
         }
     }
 
-    /// Something happens every half hour.
+    /// Something happens every ten seconds, so that all of that time counts.
     fn pass(life: &mut Life, hours: i64) {
-        for half in 0..2 * hours {
-            let number = half as u8 % 2;
-            life.now.0 += 1_800_000;
+        for tenth in 0..360 * hours {
+            let number = tenth as u8 % 2;
+            life.now.0 += 10_000;
             let status = [AccountStatus::Suspended, AccountStatus::Active];
             let account = AccountId::parse("acme/p0").unwrap();
             let status = status[usize::from(number)];
@@ -723,6 +724,38 @@ mod tests {
         }
     }
 
+    /// The age is less than at the last entry then, and the newest window ahead of it.
+    #[test]
+    fn a_clock_set_back_at_the_beginning_of_a_window_leaves_a_memory_that_is_restored() {
+        let opening = Step {
+            kind: 1,
+            player: 0,
+            number: 9,
+            minutes: 0,
+        };
+        let mut life = lived(&[opening]);
+        let early = rollback("k-1", 9, life.now);
+        ask(&mut life, &early);
+        while life.ledger.age.window() == 0 {
+            life.now.0 += 10_000;
+            let id = format!("k-{}", life.now.0);
+            let renewed = rollback(&id, 9, life.now);
+            ask(&mut life, &renewed);
+        }
+        life.now.0 -= 3_600_000;
+        let account = AccountId::parse("acme/p0").unwrap();
+        let status = AccountStatus::Suspended;
+        ask(&mut life, &Command::SetStatus { account, status });
+        assert_eq!(life.ledger.age.window(), 0);
+        for hours in [1, 24, 72] {
+            let restored = restore(entries(&life.ledger), settings(hours)).unwrap();
+            assert!(entries(&restored).len() <= entries(&life.ledger).len());
+            if hours == 24 {
+                assert_eq!(entries(&restored), entries(&life.ledger));
+            }
+        }
+    }
+
     #[test]
     fn a_longer_memory_takes_a_bet_under_a_forgotten_id_for_a_new_one() {
         let opening = Step {
@@ -752,13 +785,11 @@ mod tests {
         both(&mut life, &first);
         let back = rollback("k-1", 9, life.now);
         both(&mut life, &back);
-        for _ in 0..120 {
-            life.now.0 += 1_800_000;
+        for tenth in 0..360 * 60 {
+            life.now.0 += 10_000;
             let account = AccountId::parse("acme/p0").unwrap();
-            for status in [AccountStatus::Suspended, AccountStatus::Active] {
-                let account = account.clone();
-                both(&mut life, &Command::SetStatus { account, status });
-            }
+            let status = [AccountStatus::Suspended, AccountStatus::Active][tenth % 2];
+            both(&mut life, &Command::SetStatus { account, status });
         }
         let again = bet(9, life.now);
         both(&mut life, &again);

@@ -71,6 +71,12 @@ impl Subject<'_> {
         })
     }
 
+    /// What a repeat of a booking must have booked, if that can be said in the account's
+    /// currency.
+    pub(super) fn exact(&self, currency: Option<Currency>, amount: StatedAmount) -> Option<Amount> {
+        amount.exact(currency, self.account.currency)
+    }
+
     pub(super) fn check_currency(&self, stated: Option<Currency>) -> Result<(), RefusalReason> {
         if stated == Some(self.account.currency) {
             Ok(())
@@ -88,8 +94,10 @@ impl Subject<'_> {
     ) -> Result<Option<Amount>, RefusalReason> {
         self.check_currency(currency)?;
         match amount {
-            StatedAmount::Exact(amount) => Ok(Some(amount)),
-            StatedAmount::TooPrecise => Err(RefusalReason::AmountTooPrecise),
+            StatedAmount::Exact(amount) | StatedAmount::InStated(amount) => Ok(Some(amount)),
+            StatedAmount::TooPrecise | StatedAmount::BesideTooPrecise(_) => {
+                Err(RefusalReason::AmountTooPrecise)
+            }
             StatedAmount::TooLarge => Ok(None),
         }
     }
@@ -177,8 +185,12 @@ impl Ledger {
     }
 
     /// What a repeat of a bet, an award or a void must agree on, if it was ever booked.
-    pub(super) fn contents_of(&self, booking: &RoundBooking) -> Option<Contents> {
-        let amount = booking.amount.exact()?;
+    pub(super) fn contents_of(
+        &self,
+        subject: &Subject<'_>,
+        booking: &RoundBooking,
+    ) -> Option<Contents> {
+        let amount = subject.exact(booking.currency, booking.amount)?;
         let contents = self
             .digester
             .contents_of_round(amount, &booking.round, &booking.game);

@@ -142,6 +142,9 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3_600);
 
+    /// No longer than a step, so that all of it counts.
+    const PAUSE_MS: i64 = 400;
+
     fn at_minute(minute: i64) -> UnixMillis {
         UnixMillis(1_790_000_000_000 + minute * 60_000)
     }
@@ -173,10 +176,19 @@ mod tests {
             self.0.forget_before(self.1.oldest_kept());
         }
 
-        /// Books something every minute from one minute to another.
+        /// Books something every [`PAUSE_MS`] up to each minute, one id a minute.
         fn pass(&mut self, minutes: std::ops::RangeInclusive<i64>) {
+            self.pass_ahead(minutes, 0);
+        }
+
+        /// The same with a clock that is so many minutes ahead.
+        fn pass_ahead(&mut self, minutes: std::ops::RangeInclusive<i64>, ahead: i64) {
             for minute in minutes {
-                self.remember(minute as u128, at_minute(minute));
+                let end = at_minute(minute + ahead);
+                for before in (0..60_000 / PAUSE_MS).rev() {
+                    let at = UnixMillis(end.0 - before * PAUSE_MS);
+                    self.remember(minute as u128, at);
+                }
             }
         }
     }
@@ -194,7 +206,8 @@ mod tests {
             // Eight windows of 7.5 minutes and a spare one, and the rest of the last.
             memory.pass(first + 61..=first + 83);
             assert!(!memory.knows(ID), "booked at minute {first}");
-            assert!(memory.0.len() <= 84);
+            // An id a minute, and once more for each window that begins within one.
+            assert!(memory.0.len() <= 84 + 10);
         }
     }
 
@@ -231,6 +244,33 @@ mod tests {
         // And it does end, however far ahead the clock once was.
         memory.pass(63..=100);
         assert!(!memory.knows(ID));
+    }
+
+    /// Jumps that each are longer than a window, as often as the readings say: what they
+    /// claim to have passed, nobody has lived through.
+    #[test]
+    fn a_clock_that_jumps_again_and_again_forgets_nothing_early() {
+        let (window, year) = (8, 525_600);
+        let forth_and_back = |far: i64| vec![far, -far];
+        let twice_up_and_down = |far: i64| vec![far, far, -far, -far];
+        for (name, jumps, times) in [
+            ("three windows ahead, one by one", vec![window], 3),
+            ("to and fro", forth_and_back(window), 29),
+            ("a year to and fro", forth_and_back(year), 29),
+            ("back, and right again", forth_and_back(-window), 29),
+            ("in stairs", twice_up_and_down(window), 14),
+            ("in long stairs", twice_up_and_down(year), 14),
+        ] {
+            let mut memory = Memory::new();
+            let mut ahead = 0;
+            let mut jumps = jumps.into_iter().cycle().take(2 * times);
+            memory.remember(ID, at_minute(0));
+            for minute in 1..=60 {
+                ahead += jumps.next().unwrap_or(0);
+                memory.pass_ahead(minute..=minute, ahead);
+                assert!(memory.knows(ID), "{name}: after {minute} minutes");
+            }
+        }
     }
 
     #[test]

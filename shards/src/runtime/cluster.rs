@@ -127,6 +127,8 @@ pub(super) struct Shared {
     draining: AtomicBool,
     drain_bells: Box<[Doorbell]>,
     closing: AtomicBool,
+    /// Said by whoever watches the memory of the process; each shard looks now and then.
+    memory_full: AtomicBool,
 }
 
 impl Shared {
@@ -196,6 +198,7 @@ impl Cluster {
             draining: AtomicBool::new(false),
             drain_bells: (0..shards).map(|_| Doorbell::default()).collect(),
             closing: AtomicBool::new(false),
+            memory_full: AtomicBool::new(false),
         });
         let (event_sender, events) = unbounded();
         let metrics: Vec<_> = (0..shards)
@@ -332,6 +335,12 @@ impl Cluster {
         &self.control
     }
 
+    /// Where to say whether memory is full.
+    #[must_use]
+    pub fn memory_gate(&self) -> MemoryGate {
+        MemoryGate(Arc::clone(&self.shared))
+    }
+
     /// What each shard counts, by shard.
     #[must_use]
     pub fn metrics(&self) -> &[Arc<ShardMetrics>] {
@@ -386,6 +395,18 @@ impl Cluster {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
+    }
+}
+
+/// Tells all shards whether they may take more memory.
+pub struct MemoryGate(Arc<Shared>);
+
+impl MemoryGate {
+    /// While memory is full, what would take more of it is refused
+    /// ([`Unavailable::MemoryFull`](crate::Unavailable)). Shards go by it within
+    /// [`HOUSEKEEPING`].
+    pub fn set_full(&self, full: bool) {
+        self.0.memory_full.store(full, Ordering::Relaxed);
     }
 }
 
@@ -557,7 +578,8 @@ async fn keep_house(inner: Rc<Inner>) {
             .replies
             .borrow_mut()
             .wake_overdue(Instant::now(), REPLY_TIMEOUT);
-        let shard = inner.shard.borrow();
+        let mut shard = inner.shard.borrow_mut();
+        shard.set_memory_full(inner.shared.memory_full.load(Ordering::Relaxed));
         let counts = shard.ledger().counts();
         let metrics = &inner.metrics;
         metrics.accounts.set(counts.accounts as u64);

@@ -165,7 +165,7 @@ impl ShardHandle {
             }
             Ok(ticket) => Ok(ticket.outcome),
             Err(why) => {
-                inner.metrics.no_room.add(1);
+                inner.metrics.count_refused(why);
                 Err(why)
             }
         };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::Unavailable;
 use crate::metrics::{Counter, Histogram, Sizes};
 
 /// Counters of one shard, written by its thread only.
@@ -17,6 +18,8 @@ pub struct ShardMetrics {
     pub reply_slots_full: Counter,
     /// Bookings refused because the log had no room for them.
     pub no_room: Counter,
+    /// Bookings and accounts refused because the memory budget was used up.
+    pub no_memory: Counter,
     /// Commands whose answer did not come in time.
     pub no_answer: Counter,
     /// Wakes of a sleeping pump, of this shard or another, by this shard.
@@ -65,6 +68,16 @@ pub struct ShardMetrics {
     pub checkpoint: Arc<CheckpointMetrics>,
     /// What the scrubber counts of this shard.
     pub scrub: Arc<ScrubMetrics>,
+}
+
+impl ShardMetrics {
+    /// A shard refused a command, and why.
+    pub(super) fn count_refused(&self, why: Unavailable) {
+        match why {
+            Unavailable::MemoryFull => self.no_memory.add(1),
+            _ => self.no_room.add(1),
+        }
+    }
 }
 
 /// The memory that one shard takes, in bytes, by what is in it. Counted in the room that

@@ -22,7 +22,7 @@ mod supplier;
 mod wait;
 
 pub use clock::now;
-pub use cluster::{Cluster, ClusterSettings, Event, HOUSEKEEPING, StartError};
+pub use cluster::{Cluster, ClusterSettings, Event, HOUSEKEEPING, MemoryGate, StartError};
 pub use compactor::CheckpointSettings;
 pub use control::{ControlHandle, ControlReply};
 pub use flusher::FlushPlace;

@@ -84,7 +84,7 @@ fn drain(inner: &Inner, rung: &mut Vec<PeerId>) -> usize {
                     }
                     Ok(ticket) => Ok(ticket.outcome),
                     Err(why) => {
-                        inner.metrics.no_room.add(1);
+                        inner.metrics.count_refused(why);
                         Err(why)
                     }
                 };

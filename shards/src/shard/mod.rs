@@ -8,8 +8,9 @@
 //! * `durable_lsn <= appended_lsn`; both only grow.
 //! * One batch is on its way to the disk at a time; the next one fills meanwhile.
 //! * An answer leaves when everything that it reveals is durable.
-//! * No posting is made that the log may not have room for: a full disk refuses
-//!   bookings before they happen, and answers about what did happen go on.
+//! * No posting is made that the log may not have room for, and while memory is full none
+//!   that takes more of it: bookings are refused before they happen, and answers about what
+//!   did happen go on.
 
 use crate::Unavailable;
 use crate::ledger::{Command, Decision, Ledger, LedgerSettings, Outcome};
@@ -63,6 +64,7 @@ pub struct Shard<R> {
     filling: Batch,
     in_flight: Option<InFlight>,
     room: Room,
+    memory_full: bool,
     /// Answers that wait for the batch in flight, and for the one that fills.
     parked_in_flight: Vec<Parked<R>>,
     parked_filling: Vec<Parked<R>>,
@@ -85,6 +87,7 @@ impl<R> Shard<R> {
             filling: Batch::default(),
             in_flight: None,
             room: Room::ENDLESS,
+            memory_full: false,
             parked_in_flight: Vec::new(),
             parked_filling: Vec::new(),
         }
@@ -93,7 +96,8 @@ impl<R> Shard<R> {
     /// Decides a command; a change is applied and put into the batch that fills.
     ///
     /// # Errors
-    /// It would change something and the log has no room for it; nothing was booked.
+    /// It would change something and the log or memory has no room for it; nothing was
+    /// booked.
     pub fn submit(&mut self, command: &Command, now: UnixMillis) -> Result<Ticket, Unavailable> {
         match self.ledger.decide(command, now) {
             Decision::Answer { outcome, rests_on } => Ok(Ticket {
@@ -103,6 +107,9 @@ impl<R> Shard<R> {
             Decision::Post(posting, outcome) => {
                 if self.undurable_bytes() + RECORD_BYTES_MAX as u64 > self.room.bytes {
                     return Err(self.room.beyond);
+                }
+                if self.memory_full && posting.change.grows_memory() {
+                    return Err(Unavailable::MemoryFull);
                 }
                 let lsn = self.appended_lsn.next();
                 self.filling.push(lsn, &posting);
@@ -119,6 +126,11 @@ impl<R> Shard<R> {
     /// Sets what the log has room for, as of the last batch that became durable.
     pub fn set_room(&mut self, room: Room) {
         self.room = room;
+    }
+
+    /// Says whether memory is full: then what would take more of it is refused.
+    pub fn set_memory_full(&mut self, full: bool) {
+        self.memory_full = full;
     }
 
     fn undurable_bytes(&self) -> u64 {
@@ -222,6 +234,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::ledger::AccountStatus;
     use crate::types::{AccountId, Amount, CountryCode, Currency, TransactionId};
 
     const NOW: UnixMillis = UnixMillis(1_795_000_000_000);
@@ -310,6 +323,36 @@ mod tests {
         assert!(!shard.is_durable(&ticket), "on its way is not there");
         told(&mut shard);
         assert!(shard.is_durable(&ticket));
+    }
+
+    #[test]
+    fn while_memory_is_full_nothing_new_is_kept_and_everything_else_goes_on() {
+        let mut shard = shard();
+        park(&mut shard, &open(), 1);
+        park(&mut shard, &deposit("d"), 2);
+        shard.take_batch(Batch::default()).unwrap();
+        told(&mut shard);
+        shard.set_memory_full(true);
+        let refused = Err(Unavailable::MemoryFull);
+        assert_eq!(shard.submit(&deposit("e"), NOW), refused);
+        let lsn = shard.appended_lsn();
+        for command in [
+            // A repeat, a read, and what stops a player.
+            deposit("d"),
+            open(),
+            Command::ReadBalance { account: account() },
+        ] {
+            let ticket = shard.submit(&command, NOW).unwrap();
+            assert!(!matches!(ticket.outcome, Outcome::Refused(_)), "{ticket:?}");
+        }
+        assert_eq!(shard.appended_lsn(), lsn);
+        let suspend = Command::SetStatus {
+            account: account(),
+            status: AccountStatus::Suspended,
+        };
+        park(&mut shard, &suspend, 3);
+        shard.set_memory_full(false);
+        park(&mut shard, &deposit("e"), 4);
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl World {
                 match why {
                     Unavailable::DiskFull => self.figures.full_disk_refusals += 1,
                     Unavailable::Busy => self.figures.busy_refusals += 1,
-                    Unavailable::Draining | Unavailable::NoAnswer => {}
+                    Unavailable::Draining | Unavailable::NoAnswer | Unavailable::MemoryFull => {}
                 }
                 if current {
                     let waits_us = 500 + self.random.below(10_000);

@@ -69,8 +69,8 @@ impl Oracle {
         self.now += 1;
         match result {
             Err(Unavailable::NoAnswer) => Ok(()),
-            Err(Unavailable::DiskFull) if is_read(command) => {
-                Err("a full disk refuses a read".to_owned())
+            Err(Unavailable::DiskFull | Unavailable::MemoryFull) if is_read(command) => {
+                Err("a full disk or memory refuses a read".to_owned())
             }
             _ if self.players.are_meant(command) => {
                 self.players.answered(command, asked_at, self.now, result)

@@ -83,6 +83,25 @@ impl Amount {
             .map_err(|_| AmountError::TooLarge)
     }
 
+    /// What another currency makes of the same number of major units: 10.00 GBP is 10 JPY.
+    ///
+    /// # Errors
+    /// [`AmountError::TooPrecise`] or [`AmountError::TooLarge`], as when it is read.
+    pub fn reread(self, from: Currency, to: Currency) -> Result<Self, AmountError> {
+        let (from, to) = (from.fraction_digits(), to.fraction_digits());
+        if let Some(more) = to.checked_sub(from) {
+            let factor = 10_i64.checked_pow(more).ok_or(AmountError::TooLarge)?;
+            let minor = self.0.checked_mul(factor).ok_or(AmountError::TooLarge)?;
+            return Ok(Self(minor));
+        }
+        let divisor = 10_i64.checked_pow(from - to);
+        match divisor {
+            Some(divisor) if self.0 % divisor == 0 => Ok(Self(self.0 / divisor)),
+            _ if self.0 == 0 => Ok(self),
+            _ => Err(AmountError::TooPrecise),
+        }
+    }
+
     /// Appends the amount in major units with exactly the currency's fraction digits.
     pub fn write_major(self, currency: Currency, out: &mut Vec<u8>) {
         let mut text = itoa::Buffer::new();
@@ -246,6 +265,26 @@ mod tests {
 
     fn currency(code: &str) -> Currency {
         Currency::parse(code).unwrap()
+    }
+
+    #[test]
+    fn a_number_is_read_again_in_another_currency() {
+        use AmountError::{TooLarge, TooPrecise};
+        let cases = [
+            (150, "GBP", "EUR", Ok(150)),
+            (150, "GBP", "KWD", Ok(1_500)),
+            (1_500, "KWD", "GBP", Ok(150)),
+            (1_501, "KWD", "GBP", Err(TooPrecise)),
+            (150, "GBP", "JPY", Err(TooPrecise)),
+            (100, "GBP", "JPY", Ok(1)),
+            (0, "GBP", "JPY", Ok(0)),
+            (i64::MAX, "JPY", "GBP", Err(TooLarge)),
+        ];
+        for (minor, from, to, expected) in cases {
+            let currency = |code| Currency::parse(code).unwrap();
+            let read = Amount(minor).reread(currency(from), currency(to));
+            assert_eq!(read.map(Amount::minor), expected, "{minor} {from} in {to}");
+        }
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(crate) struct Sequence {
     pub(crate) seed: u64,
     pub(crate) settings: LedgerSettings,
     pub(crate) accounts: Vec<AccountId>,
+    /// Others play meanwhile, without whom nothing would ever be old enough to be forgotten.
+    pub(crate) is_busy: bool,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -86,6 +88,7 @@ impl Sequence {
             seed,
             settings,
             accounts: dealer.accounts().cloned().collect(),
+            is_busy: matches!(clock, Clock::Hours),
             steps,
         }
     }

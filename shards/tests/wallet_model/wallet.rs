@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use shards::ledger::{Command, Decision, Ledger, Outcome};
+use shards::ledger::{AnswerAlert, Command, Decision, Ledger, Outcome};
 use shards::sim::model::Model;
-use shards::types::{Lsn, UnixMillis};
+use shards::types::{AccountId, Lsn, Text, UnixMillis};
 
 use super::canary::Canary;
 use super::sequence::{Sequence, Step};
 use super::words;
+
+/// One in so many pauses of a busy wallet is filled with what others do: an eighth of them
+/// is more than memory has windows, so that much is forgotten.
+const BUSY_EVERY: usize = 8;
 
 /// Where a sequence went wrong, and how.
 pub(crate) struct Failure {
@@ -41,6 +45,51 @@ impl Wallet {
             recovered: Ledger::new(sequence.settings),
             lsn: Lsn::NONE,
         }
+    }
+
+    /// Time in which others play, so that memory grows older: by a window of it at most,
+    /// which is as many steps of its age. What they do shows nowhere.
+    fn pass(
+        &mut self,
+        accounts: &[AccountId],
+        from: UnixMillis,
+        to: UnixMillis,
+    ) -> Result<(), String> {
+        const STEPS: i64 = 1_024;
+        let Some(account) = accounts
+            .iter()
+            .find(|account| self.has((*account).clone(), to))
+        else {
+            return Ok(());
+        };
+        let nothing = || Text::parse("").ok_or("an empty text");
+        let alert = Command::AnswerAlert(Box::new(AnswerAlert {
+            account: account.clone(),
+            source: nothing()?,
+            action_id: nothing()?,
+            action_reference: nothing()?,
+            reference: nothing()?,
+            regulator_code: nothing()?,
+            kind: nothing()?,
+            method: nothing()?,
+            data: nothing()?,
+        }));
+        for step in 1..STEPS {
+            let now = UnixMillis(from.0 + (to.0 - from.0) * step / STEPS);
+            self.submit(&alert, now)?;
+        }
+        Ok(())
+    }
+
+    fn has(&self, account: AccountId, now: UnixMillis) -> bool {
+        let read = self.decide(&Command::ReadBalance { account }, now);
+        matches!(
+            read,
+            Decision::Answer {
+                outcome: Outcome::Accepted(_),
+                ..
+            }
+        )
     }
 
     /// Decides and carries out, as `Shard::submit` does.
@@ -82,6 +131,10 @@ pub(crate) fn run(sequence: &Sequence, canary: Option<Canary>) -> Result<Tally, 
         let last = number + 1 == sequence.steps.len();
         let went = catch_unwind(AssertUnwindSafe(|| {
             let Step { now, command } = step;
+            if sequence.is_busy && number % BUSY_EVERY == BUSY_EVERY - 1 {
+                let before = sequence.steps[number - 1].now;
+                wallet.pass(&sequence.accounts, before, *now)?;
+            }
             let answer = match canary {
                 Some(canary) => canary.submit(&mut wallet, command, *now),
                 None => wallet.submit(command, *now),

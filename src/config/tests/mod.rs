@@ -84,6 +84,8 @@ fn a_printed_configuration_reads_back_as_itself() {
         scrub_bytes_per_second = 0
         [ledger]
         max_clock_skew = "0s"
+        [limits]
+        max_memory_bytes = 8000000000
         [[domain]]
         name = "zeta"
         currency = "KWD"
@@ -107,6 +109,7 @@ fn a_printed_configuration_reads_back_as_itself() {
     let again = load(&printed, &[], &Flags::default()).unwrap();
     assert_eq!(again.to_toml(), printed);
     assert_eq!(again.pin, Pin::Never);
+    assert_eq!(again.limits.max_memory, MemoryBudget::Bytes(8_000_000_000));
     let networks: Vec<_> = again
         .trusted_proxies
         .iter()

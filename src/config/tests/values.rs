@@ -183,6 +183,15 @@ fn words_are_from_their_lists() {
             "pin: expected \"auto\", true or false, got \"yes\"",
         ),
         (
+            "limits.max_memory_bytes = \"much\"",
+            "limits.max_memory_bytes: expected \"auto\", \"off\" or at least 1048576 bytes, got \"much\"",
+        ),
+        (
+            // As somebody writes it who thinks of gigabytes.
+            "limits.max_memory_bytes = 16",
+            "limits.max_memory_bytes: expected \"auto\", \"off\" or at least 1048576 bytes, got 16",
+        ),
+        (
             "data_dir = \"\"",
             "data_dir: expected the path of a directory, got \"\"",
         ),

@@ -5,10 +5,11 @@
 //! whether a session of another slot is live.
 //!
 //! An amount is judged by the account's currency. A request that states its domain's
-//! currency is judged by that, since an account is in it but for rare histories; one
-//! that states another can only be a repeat, a mistake, or about an account that is older
-//! than the domain's setting, and costs a question for the account's currency first. A
-//! currency never changes, so the answer cannot be overtaken.
+//! currency and an amount that fits it goes to the owner as it is, who knows whether the
+//! account is in that currency, as it is but for rare histories. One that states another
+//! can only be a repeat, a mistake, or about an account that is older than the domain's
+//! setting; that, and an amount that does not fit, costs a question for the account's
+//! currency first. A currency never changes, so the answer cannot be overtaken.
 
 use shards::Submit;
 use shards::ledger::{self, Command, Facts, FundsOrder, Outcome, StatedAmount, StatedSession};
@@ -226,8 +227,10 @@ impl<L: Submit> WalletService<L> {
         account: &AccountId,
         payment: &Payment,
     ) -> Result<(Option<Currency>, StatedAmount), Failure> {
-        if payment.currency == domain.currency.code() {
-            return Ok((Some(domain.currency), judged(payment, domain.currency)));
+        if payment.currency == domain.currency.code()
+            && let StatedAmount::Exact(amount) = judged(payment, domain.currency)
+        {
+            return Ok((Some(domain.currency), StatedAmount::InStated(amount)));
         }
         let account = account.clone();
         match self.ask(caller, Command::ReadBalance { account }).await? {
@@ -331,13 +334,16 @@ fn own_session(account: &AccountId, key: Option<SessionKey>) -> Option<StatedSes
         .map(StatedSession::Own)
 }
 
-/// Both amounts must have a form that the currency allows; only one is booked.
+/// Both amounts must have a form that the currency allows; only one is booked, and makes a
+/// repeat.
 fn judged(payment: &Payment, currency: Currency) -> StatedAmount {
     let cost = payment.free_bet_cost.as_ref();
     let cost = cost.map(|cost| cost.in_currency(currency));
+    let cost_is_too_precise = cost == Some(Err(AmountError::TooPrecise));
     match payment.amount.in_currency(currency) {
-        _ if cost == Some(Err(AmountError::TooPrecise)) => StatedAmount::TooPrecise,
+        Ok(amount) if cost_is_too_precise => StatedAmount::BesideTooPrecise(amount),
         Ok(amount) => StatedAmount::Exact(amount),
+        Err(_) if cost_is_too_precise => StatedAmount::TooPrecise,
         Err(AmountError::TooPrecise) => StatedAmount::TooPrecise,
         // The form was judged when the body was read.
         Err(AmountError::TooLarge | AmountError::NotANumber | AmountError::Negative) => {

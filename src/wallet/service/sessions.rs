@@ -6,6 +6,7 @@ use shards::Submit;
 use shards::ledger::Command;
 
 use super::{Caller, WalletService};
+use crate::domain::SESSION_TOKEN_TTL;
 use crate::wallet::error_code::ErrorCode;
 use crate::wallet::failure::Failure;
 use crate::wallet::request::{CreateToken, RedeemToken};
@@ -59,14 +60,19 @@ impl<L: Submit> WalletService<L> {
             .ask_session(caller, Command::ReadSession { key })
             .await?;
         caller.account.set(session.account.as_str());
-        let domain = caller.domain_of(&session.account)?;
-        let expires_at = token.issued_at.after(domain.session_token_ttl);
+        let domain = caller.domain_of(&session.account);
+        // The life comes before the domain; that of one that was removed is the usual one.
+        let ttl = domain
+            .as_ref()
+            .map_or(SESSION_TOKEN_TTL, |domain| domain.session_token_ttl);
+        let expires_at = token.issued_at.after(ttl);
         if now > expires_at {
             return Err(Failure::refused(
                 ErrorCode::SessionNotFound,
                 "SessionToken: older than its life, ask for a new one",
             ));
         }
+        let domain = domain?;
         self.authorise(caller, domain, &common)?;
         if domain.single_use_tokens {
             let expires_at = expires_at.after(SPENT_TOKEN_MARGIN);

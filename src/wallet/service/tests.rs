@@ -11,7 +11,7 @@ use shards::Unavailable;
 use super::*;
 use crate::domain::SignatureKey;
 use crate::wallet::error_code::ErrorCode;
-use fake::{Call, KEY, NOW, World, token_at};
+use fake::{Call, KEY, LOST_KEY, NOW, World, token_at};
 
 /// Of any answer: the code, and `ErrorDescription` if there is one.
 fn code_of(body: &str) -> (i64, String) {
@@ -240,7 +240,7 @@ fn the_most_fundamental_reason_wins_where_the_session_names_the_account() {
                 "its life",
             ),
             (
-                |call| call.set("SessionToken", json!(token_at(fake::LOST_KEY, NOW))),
+                |call| call.set("SessionToken", json!(token_at(LOST_KEY, NOW))),
                 -5,
                 "unknown domain",
             ),
@@ -395,6 +395,7 @@ fn an_owner_that_does_not_answer_is_a_503_with_retry_after() {
     let cases = [
         (Unavailable::Busy, "nothing was done"),
         (Unavailable::DiskFull, "disk is full; nothing was done"),
+        (Unavailable::MemoryFull, "memory is full; nothing was done"),
         (Unavailable::Draining, "stopping"),
         (Unavailable::NoAnswer, "the outcome is unknown"),
     ];
@@ -434,6 +435,18 @@ fn facts_that_were_not_asked_for_are_a_fault_of_ours() {
     for call in Endpoint::ALL.map(Call::of) {
         check(&world, &call, -1, "a fault of the wallet");
     }
+}
+
+/// Its life is judged before its domain (protocol.md section 4, step 10).
+#[test]
+fn an_expired_token_of_a_domain_that_was_removed_is_expired() {
+    let world = World::new();
+    let redeem = |issued_at| {
+        let token = json!(token_at(LOST_KEY, issued_at));
+        Call::redeem_token().with("SessionToken", token)
+    };
+    check(&world, &redeem(NOW), -5, "domain");
+    check(&world, &redeem(NOW - 60_001), -3, "older than its life");
 }
 
 #[test]

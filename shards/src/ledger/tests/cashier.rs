@@ -13,6 +13,7 @@ fn withdraw(transaction: &str, minor: i64) -> Command {
 
 fn grant(transaction: &str, minor: i64) -> Command {
     Command::GrantBonus {
+        is_offered: true,
         account: account("p"),
         transaction: id(transaction),
         amount: amount(minor),
@@ -212,4 +213,30 @@ fn books_are_those_of_the_whole_shard_and_rest_on_all_of_it() {
     };
     assert_eq!(story.tell(read), "accepted 1 books");
     assert_eq!(story.rests_on, story.lsn);
+}
+
+#[test]
+fn a_bonus_is_granted_where_there_are_such_and_repeated_anywhere() {
+    let given_up = |transaction, minor| match grant(transaction, minor) {
+        Command::GrantBonus {
+            account,
+            transaction,
+            amount,
+            currency,
+            ..
+        } => Command::GrantBonus {
+            is_offered: false,
+            account,
+            transaction,
+            amount,
+            currency,
+        },
+        other => panic!("{other:?}"),
+    };
+    check(&[
+        (grant("g", 3), "accepted 100+8"),
+        (given_up("g", 3), "repeated 100+8"),
+        (given_up("g", 4), "refused TransactionIdReused"),
+        (given_up("new", 3), "refused NoBonusFunds"),
+    ]);
 }

@@ -386,10 +386,15 @@ fn check(steps: &[(Command, &str)]) {
     Story::begin().check(steps);
 }
 
-/// Books something of the other player every hour, so that memory grows older.
+/// The longest pause between two postings that is a whole part of an hour and counts in
+/// full towards the age of the memory.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// Books something of the other player at every pause, so that memory grows older.
 fn pass(story: &mut Story, hours: u32) {
-    for _ in 0..hours {
-        story.wait(HOUR);
+    let pauses = HOUR.as_secs() / PAUSE.as_secs();
+    for _ in 0..u64::from(hours) * pauses {
+        story.wait(PAUSE);
         let filler = award(&format!("f-{}", story.now.0), 0).of("q");
         let filler = filler.round("filler").stated(story.now);
         assert_eq!(story.tell(filler), "accepted 100+5");

@@ -2,6 +2,54 @@
 
 use super::*;
 
+/// A domain may be configured in another currency than an account was opened in: then the
+/// request states that, and its number is read as one of the account's.
+#[test]
+fn a_repeat_is_compared_as_the_accounts_currency_reads_it() {
+    let stated = |code: &str, minor| {
+        let amount = StatedAmount::InStated(amount(minor));
+        Command::from(bet("t", 0).currency(code).amount(amount))
+    };
+    let repeated = "repeated 90+5 took 10+0";
+    let reused = "refused TransactionIdReused";
+    check(&[
+        (stated("JPY", 1), "refused CurrencyMismatch"),
+        // 0.10 pounds.
+        (stated("GBP", 10), "accepted 90+5 took 10+0"),
+        (stated("GBP", 10), repeated),
+        (stated("EUR", 10), repeated),
+        (stated("KWD", 100), repeated),
+        (stated("KWD", 101), reused),
+        (stated("KWD", 10), reused),
+        (stated("JPY", 10), reused),
+        (stated("JPY", i64::MAX), reused),
+    ]);
+}
+
+/// What is beside an amount and too precise is refused where something new is booked.
+#[test]
+fn a_repeat_is_one_whatever_is_beside_its_amount() {
+    let costly =
+        |request: Request, minor| request.amount(StatedAmount::BesideTooPrecise(amount(minor)));
+    for (kind, request) in every_kind() {
+        let mut story = begin();
+        let too_precise = "refused AmountTooPrecise";
+        assert_eq!(
+            story.tell(costly(request.clone(), 10)),
+            too_precise,
+            "{kind}"
+        );
+        assert!(
+            story.tell(request.clone()).starts_with("accepted"),
+            "{kind}"
+        );
+        let again = story.tell(costly(request.clone(), 10));
+        assert!(again.starts_with("repeated"), "{kind}: {again}");
+        let reused = story.tell(costly(request, 11));
+        assert_eq!(reused, "refused TransactionIdReused", "{kind}");
+    }
+}
+
 /// How a request is made another one.
 type Bend = fn(Request) -> Request;
 

@@ -309,6 +309,7 @@ impl Dealer {
                 currency,
             },
             _ => Command::GrantBonus {
+                is_offered: true,
                 transaction: player.transaction(random, IdKind::Bonus),
                 account,
                 amount,

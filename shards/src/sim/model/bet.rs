@@ -87,7 +87,7 @@ impl View<'_> {
         let taken = match bet.round.amount {
             StatedAmount::Exact(_) if bet.free_play => Some(Purse::default()),
             StatedAmount::Exact(stake) => self.take(stake.minor().into(), bet.funds_order),
-            StatedAmount::TooPrecise | StatedAmount::TooLarge => None,
+            _ => None,
         };
         let mut possibles = match taken {
             Some(taken) => self.book_bet(request, bet, taken),

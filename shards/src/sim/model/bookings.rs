@@ -191,7 +191,7 @@ impl View<'_> {
                     self.book(&request, Draft::of(moved, BOOKED, None))
                 }
                 StatedAmount::TooPrecise => self.refuse(RefusalReason::AmountTooPrecise),
-                StatedAmount::TooLarge => self.refuse(RefusalReason::BalanceOverflow),
+                _ => self.refuse(RefusalReason::BalanceOverflow),
             }
         })
     }

@@ -108,7 +108,8 @@ pub(super) fn judge(account: &Account, stake: StatedAmount, now_ms: i64) -> Loss
             StatedAmount::Exact(stake) => {
                 loss + i128::from(stake.minor()) > i128::from(limit.minor())
             }
-            StatedAmount::TooPrecise | StatedAmount::TooLarge => true,
+            // A number that is refused for another reason is beyond any limit.
+            _ => true,
         };
         if passes {
             judgement.passed.push(period);

@@ -5,7 +5,7 @@ use super::account::{Account, Contents, Kind, Purse};
 use super::expected::{AccountShown, Effect, Possible, Posts, Shown, Told};
 use super::once::Request;
 use super::{Model, View};
-use crate::ledger::{Command, Limits, LimitsChange, StatedAmount};
+use crate::ledger::{Command, Limits, LimitsChange, RefusalReason, StatedAmount};
 use crate::types::{
     AccountId, Amount, Balance, CountryCode, Currency, SessionKey, TransactionId, UnixMillis,
 };
@@ -70,6 +70,7 @@ impl Model {
                 view.decide_money(&request, moved, *currency)
             }),
             Command::GrantBonus {
+                is_offered,
                 account,
                 transaction,
                 amount,
@@ -80,7 +81,10 @@ impl Model {
                     bonus: amount.minor().into(),
                 };
                 let request = request(Kind::Bonus, transaction, *amount);
-                view.decide_money(&request, moved, *currency)
+                match is_offered {
+                    true => view.decide_money(&request, moved, *currency),
+                    false => view.once(&request, || view.refuse(RefusalReason::NoBonusFunds)),
+                }
             }),
             Command::SetLimits { account, limits } => self.about(account, now, |view| {
                 let limits = changed(view.account.limits, *limits);

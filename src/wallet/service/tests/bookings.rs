@@ -21,6 +21,11 @@ fn exact(minor: i64) -> StatedAmount {
     StatedAmount::Exact(Amount::from_minor(minor).unwrap())
 }
 
+/// In the currency that the request states, which is its domain's.
+fn in_stated(minor: i64) -> StatedAmount {
+    StatedAmount::InStated(Amount::from_minor(minor).unwrap())
+}
+
 /// What the requests of [`Call::of`] state, in a domain that lists no games.
 fn round(session: StatedSession) -> ledger::RoundBooking {
     ledger::RoundBooking {
@@ -31,7 +36,7 @@ fn round(session: StatedSession) -> ledger::RoundBooking {
         game_known: true,
         stated_at: UnixMillis(NOW + 123),
         currency: Currency::parse("GBP"),
-        amount: exact(150),
+        amount: in_stated(150),
         session,
         end_round: true,
         free_game_offer: None,
@@ -106,7 +111,7 @@ fn a_request_becomes_its_command() {
                 type_id: Text::parse("gift").unwrap(),
                 stated_at: none().stated_at,
                 currency: none().currency,
-                amount: exact(150),
+                amount: in_stated(150),
             })),
         ),
         (
@@ -176,12 +181,12 @@ fn the_domain_says_which_funds_come_first_and_which_games_there_are() {
 #[test]
 fn an_amount_is_judged_by_the_currency_of_the_account() {
     use StatedAmount::{TooLarge, TooPrecise};
-    // `acme/p1` is in pounds. What is stated only by its currency costs one question.
+    // `acme/p1` is in pounds. What does not fit the domain's currency costs one question.
     let cases = [
-        ("GBP", json!("1.5"), exact(150), 1),
-        ("GBP", json!("1.001"), TooPrecise, 1),
-        ("GBP", json!("92233720368547758.08"), TooLarge, 1),
-        ("GBP", json!(1e300), TooLarge, 1),
+        ("GBP", json!("1.5"), in_stated(150), 1),
+        ("GBP", json!("1.001"), TooPrecise, 2),
+        ("GBP", json!("92233720368547758.08"), TooLarge, 2),
+        ("GBP", json!(1e300), TooLarge, 2),
         ("JPY", json!("1.5"), exact(150), 2),
         ("KWD", json!("1.001"), TooPrecise, 2),
         ("gbp", json!("1.50"), exact(150), 2),
@@ -204,7 +209,8 @@ fn an_amount_is_judged_by_the_currency_of_the_account() {
         assert_eq!(world.ledger.asked().len(), asked, "{call:?}");
     }
     let bet = bet_of(&Call::of(Endpoint::PlaceBet).with("FreeBetCost", json!("0.001")));
-    assert_eq!(bet.round.amount, TooPrecise);
+    let amount = Amount::from_minor(150).unwrap();
+    assert_eq!(bet.round.amount, StatedAmount::BesideTooPrecise(amount));
 }
 
 #[test]
