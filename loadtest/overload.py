@@ -15,6 +15,7 @@ with --share 1 it does not, but then one generator can hardly offer ten times as
 
 import argparse
 import json
+import math
 import os
 import pathlib
 import re
@@ -151,39 +152,99 @@ def load(options, home, wallet, admin, more):
     }
 
 
-def picture(rows, path):
-    """Goodput and p95 over what was offered, each as a share of its greatest."""
-    width, height, left, bottom = 640, 300, 60, 40
-    greatest = max(row["offered"] for row in rows)
-    top_rate = max(max(row["answered"] for row in rows), 1)
-    top_p95 = max(max(row["p95"] for row in rows), 0.001)
+STYLE = """
+svg { --paper: #ffffff; --ink: #1f2328; --faint: #6e7781; --grid: #d8dee4;
+      --answered: #0a63b0; --refused: #8a5a00; --p50: #2a7d2a; --p95: #b3400e; }
+@media (prefers-color-scheme: dark) {
+  svg { --paper: #0d1117; --ink: #e6edf3; --faint: #9198a1; --grid: #30363d;
+        --answered: #6cb6ff; --refused: #e3b341; --p50: #6bc46d; --p95: #ff9c66; } }
+text { font: 13px system-ui, sans-serif; fill: var(--ink); }
+.title { font-weight: 600; font-size: 15px; }
+.faint { fill: var(--faint); }
+"""
 
-    def at(offered, share):
-        x = left + offered / greatest * (width - left - 70)
-        return f"{x:.1f},{height - bottom - share * (height - bottom - 40):.1f}"
+WIDTH, LEFT, RIGHT = 720, 64, 110
+PANEL_TOPS, PANEL_HEIGHT = (70, 300), 150
 
-    def line(name, top, colour, dash):
-        points = " ".join(at(row["offered"], row[name] / top) for row in rows)
-        return (f'<polyline points="{points}" fill="none" stroke="{colour}" '
-                f'stroke-width="2" stroke-dasharray="{dash}"/>')
 
-    marks = "".join(
-        f'<text x="{at(row["offered"], 0).split(",")[0]}" y="{height - 22}" '
-        f'text-anchor="middle">{row["multiple"]:g}×</text>' for row in rows)
+def nice_top(value):
+    """The next round number, so that the grid has round ones too."""
+    power = 10 ** math.floor(math.log10(max(value, 1e-9)))
+    return next(step * power for step in (1, 2, 4, 5, 8, 10) if step * power >= value)
+
+
+def panel(rows, top, title, unit, lines, reference=None):
+    """One picture in the picture: lines over the multiples, each named at its end."""
+    bottom = top + PANEL_HEIGHT
+    values = [row[name] for row in rows for name, _, _ in lines]
+    most = nice_top(max(values + [reference[0] if reference else 0]) * 1.05)
+
+    def x_of(index):
+        return LEFT + (index + 0.5) * (WIDTH - LEFT - RIGHT) / len(rows)
+
+    def y_of(value):
+        return bottom - value / most * PANEL_HEIGHT
+
+    parts = [f'<text class="title" x="{LEFT}" y="{top - 14}">{title}</text>']
+    for quarter in range(5):
+        y = y_of(most * quarter / 4)
+        parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="var(--grid)"/>'
+                     f'<text class="faint" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">'
+                     f'{most * quarter / 4:,g}</text>')
+    if reference:
+        y = y_of(reference[0])
+        parts.append(f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="var(--faint)" '
+                     f'stroke-dasharray="3 5"/><text class="faint" x="{WIDTH - RIGHT + 8}" '
+                     f'y="{y + 4:.1f}">{reference[1]}</text>')
+    taken = [y_of(reference[0])] if reference else []
+    for name, label, colour in lines:
+        points = [(x_of(index), y_of(row[name])) for index, row in enumerate(rows)]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="var(--{colour})" '
+                     'stroke-width="2.5" stroke-linejoin="round"/>')
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="var(--{colour})"/>'
+                  for x, y in points]
+        label_y = points[-1][1]
+        while any(abs(label_y - other) < 16 for other in taken):
+            label_y += 4
+        taken.append(label_y)
+        parts.append(f'<text x="{WIDTH - RIGHT + 8}" y="{label_y + 4:.1f}" '
+                     f'style="fill: var(--{colour})">{label}</text>')
+        if len(lines) == 1 or name in ("answered", "p95"):
+            parts += [f'<text x="{x:.1f}" y="{y - 9:.1f}" text-anchor="middle" '
+                      f'style="fill: var(--{colour})">{row[name]:{unit}}</text>'
+                      for (x, y), row in zip(points, rows)]
+    return parts, x_of
+
+
+def picture(rows, calm, share, path):
+    """What was answered, and how quickly, over what was offered."""
+    goodput, x_of = panel(
+        rows, PANEL_TOPS[0], "answered with success, per second", ",.0f",
+        [("answered", "answered", "answered"), ("refused", "refused 503", "refused")],
+        (calm["answered"], "closed loop"))
+    times, _ = panel(rows, PANEL_TOPS[1], "time in the server, ms", ".1f",
+                     [("p95", "p95", "p95"), ("p50", "p50", "p50")])
+    bottom = PANEL_TOPS[1] + PANEL_HEIGHT
+    axis = []
+    for index, row in enumerate(rows):
+        axis.append(f'<text class="title" x="{x_of(index):.1f}" y="{bottom + 24}" '
+                    f'text-anchor="middle">{row["multiple"]:g}×</text>'
+                    f'<text class="faint" x="{x_of(index):.1f}" y="{bottom + 42}" '
+                    f'text-anchor="middle">{row["offered"]:,.0f}/s</text>')
+    cpu = "one whole CPU" if share >= 1 else f"{share:g} of a CPU"
+    height = bottom + 76
     pathlib.Path(path).write_text(
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        'font-family="sans-serif" font-size="12" fill="#444">'
-        f'<rect width="{width}" height="{height}" fill="#fff"/>'
-        f'<path d="M{left} 40V{height - bottom}H{width - 70}" stroke="#888" fill="none"/>'
-        + line("answered", top_rate, "#0072b2", "none")
-        + line("p95", top_p95, "#d55e00", "6 4")
-        + marks
-        + f'<text x="{width / 2}" y="{height - 6}" text-anchor="middle">offered, in '
-        'multiples of what a closed loop gets</text>'
-        f'<text x="{left}" y="18" fill="#0072b2">answered with 0: at most '
-        f'{top_rate:,.0f}/s</text>'
-        f'<text x="{left}" y="34" fill="#d55e00">p95 in the server (dashed): at most '
-        f'{top_p95:.1f} ms</text></svg>\n')
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+        f'width="{WIDTH}" height="{height}" role="img" aria-label="Goodput and time in the '
+        f'server under overload"><style>{STYLE}</style>'
+        f'<rect width="{WIDTH}" height="{height}" fill="var(--paper)"/>'
+        f'<text class="faint" x="{LEFT}" y="26">purser, one shard on {cpu}: what is done of '
+        'what is offered</text>'
+        + "\n".join(goodput + times + axis)
+        + f'<text class="faint" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{bottom + 64}" '
+        'text-anchor="middle">offered, in multiples of what a closed loop of 100 users gets'
+        '</text></svg>\n')
 
 
 def main():
@@ -215,9 +276,9 @@ def main():
                   "| p95 | p95 from due | generator CPU |")
             print("|---|---:|---:|---:|---:|---:|---:|---:|")
             for multiple in map(float, options.multiples.split(",")):
-                # What the run before gave up may still be booked: a connection that was
-                # refused is looked at again only after its rest. The next run's audit must
-                # not begin before that.
+                # What the run before gave up may still be booked: a connection may queue
+                # with a request in its socket. The next run's audit must not begin before
+                # that.
                 time.sleep(SETTLE_S)
                 offered = calm["answered"] * multiple
                 row = load(options, home, wallet, admin,
@@ -235,7 +296,7 @@ def main():
             if quota:
                 quota.remove()
     if options.picture:
-        picture(rows, options.picture)
+        picture(rows, calm, options.share, options.picture)
 
 
 if __name__ == "__main__":

@@ -122,6 +122,12 @@ fn write_http(text: &mut PrometheusText, shards: &[Arc<HttpMetrics>]) {
         &[(&[], |shard| &shard.requests_in_flight)],
     );
     family(
+        "purser_http_connections_queueing",
+        Kind::Gauge,
+        "Connections whose next request stays in the socket until there is room for it.",
+        &[(&[], |shard| &shard.connections_queueing)],
+    );
+    family(
         "purser_http_requests_refused_total",
         Kind::Counter,
         "Requests answered 503 before their body was looked at: too many were in flight.",

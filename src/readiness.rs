@@ -20,7 +20,6 @@ use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::Task;
@@ -365,14 +364,20 @@ impl Socket for Stream {
         let_io_run().await;
     }
 
-    async fn rest(&self, time: Duration) {
-        glommio::timer::sleep(time).await;
+    fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
+        let source = &self.registration.source;
+        if source.readable.get() {
+            return Poll::Ready(());
+        }
+        remember(&source.reader, cx);
+        Poll::Pending
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;
+    use std::time::Duration;
 
     use futures_lite::{AsyncReadExt, AsyncWriteExt};
     use glommio::{LocalExecutor, LocalExecutorBuilder};

@@ -97,6 +97,54 @@ fn what_is_refused_under_overload_is_not_booked_and_what_is_answered_is() {
     });
 }
 
+/// Whoever is refused asks again at once, all of them together, again and again.
+#[test]
+fn a_crowd_that_asks_again_at_once_is_served_in_turn() {
+    let setup = Setup {
+        shards: 1,
+        limits: "max_in_flight = 1",
+        ..Setup::default()
+    };
+    let server = setup.start();
+    let mut admin = Admin::of(&server);
+    admin.account("once/p1", "5.00");
+    let key = admin.session("once/p1");
+    let tokens = tokens(&key, now_millis());
+    let (mut crowd, answers) = redeem_at_once(&server, &tokens);
+    let mut answers: Vec<_> = tokens.into_iter().zip(answers).collect();
+    let mut refused = 0.0;
+    let mut booked = 0;
+    while !crowd.is_empty() {
+        let mut again = Vec::new();
+        for (wallet, (token, answer)) in crowd.into_iter().zip(answers) {
+            if answer.status == 503 {
+                refused += 1.0;
+                again.push((wallet, token));
+            } else {
+                assert_eq!(answer.json()["ErrorCode"], 0, "{answer:?}");
+                booked += 1;
+            }
+        }
+        for (wallet, token) in &mut again {
+            let body = Members::redeem_token(token).json();
+            let request = wallet.request(REDEEM_TOKEN).body(body);
+            wallet.client.send(&request.bytes());
+        }
+        answers = again
+            .iter_mut()
+            .map(|(wallet, token)| (token.clone(), wallet.client.answer()))
+            .collect();
+        crowd = again.into_iter().map(|(wallet, _)| wallet).collect();
+    }
+    assert_eq!(booked, CROWD);
+    assert!(refused > 0.0, "nobody was refused");
+    assert_eq!(
+        admin.metric_sum("purser_http_requests_refused_total"),
+        refused
+    );
+    assert_eq!(admin.metric_sum("purser_http_connections_queueing"), 0.0);
+}
+
 #[test]
 fn within_the_limit_nobody_is_refused() {
     let server = Setup {

@@ -21,6 +21,7 @@ mod servers;
 mod stores;
 mod submitters;
 mod timed_disk;
+mod tls;
 mod whole;
 mod wire;
 
@@ -85,6 +86,9 @@ enum Command {
     /// Fill a shard with accounts, bets and rounds and show the memory that each takes.
     #[command(after_help = "Example:\n  purser-bench memory")]
     Memory(memory::Options),
+    /// Measure the server's CPU time for TLS handshakes and requests, beside plain ones.
+    #[command(after_help = "Example:\n  purser-bench tls --rounds 5")]
+    Tls(tls::Options),
 }
 
 fn main() -> ExitCode {
@@ -124,6 +128,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Insert(options) => insert::run(&options),
         Command::Instructions(options) => instructions::run(&options),
         Command::Memory(options) => memory::run(&options),
+        Command::Tls(options) => tls::run(&options),
     }
 }
 

@@ -106,6 +106,17 @@ pub(crate) fn start_purser(
     cpus: &CpuList,
     data_root: &Path,
 ) -> anyhow::Result<Server> {
+    start_purser_with(binary, shards, cpus, data_root, &[])
+}
+
+/// The same, with settings by the names that they have in the environment.
+pub(crate) fn start_purser_with(
+    binary: &Path,
+    shards: u16,
+    cpus: &CpuList,
+    data_root: &Path,
+    settings: &[(&str, &Path)],
+) -> anyhow::Result<Server> {
     let directory = directory_in(data_root)?;
     let data_dir = directory.path().join("data");
     let base = free_ports(2 + shards)?;
@@ -128,6 +139,7 @@ pub(crate) fn start_purser(
         .arg("--data-dir")
         .arg(&data_dir)
         .env("PURSER_LISTEN__SHARD_PORTS", shard_base.to_string())
+        .envs(settings.iter().copied())
         .current_dir(directory.path());
     let log = directory.path().join("purser.log");
     let mut process = Process::start("purser", &mut command, cpus, &log)?;

@@ -16,8 +16,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Instant;
 
-use futures_lite::{AsyncRead, AsyncWrite};
-
 use super::body::{BodyReader, BodyState};
 use super::encode::{self, AnswerHead, Connection as ConnectionField};
 use super::fields::{Framing, Head};
@@ -27,7 +25,7 @@ use super::limits::{
 use super::parse::{HeadParser, Parsed, Version};
 use super::remembered::Remembered;
 use super::shared::HttpShared;
-use super::wire::{Broken, Fill, Wire};
+use super::wire::{Fill, Manners, Wire};
 use super::{Answer, Full, Method, Rejection, Request, Service, Socket};
 use crate::stages::StageTimes;
 
@@ -51,7 +49,6 @@ pub async fn serve_connection<S: Service, IO: Socket>(
         begun_at: Instant::now(),
         turn: 0,
         weight: 1,
-        refusals: 0,
         answered_draining: 0,
     };
     loop {
@@ -64,7 +61,7 @@ pub async fn serve_connection<S: Service, IO: Socket>(
 }
 
 /// Answers a connection 503 for want of a seat, whatever it asks.
-pub async fn refuse_connection<S: Service, IO: AsyncRead + AsyncWrite + Unpin>(
+pub async fn refuse_connection<S: Service, IO: Socket>(
     io: IO,
     full: Full,
     service: &S,
@@ -120,8 +117,6 @@ struct Connection<'s, S: Service, IO> {
     turn: usize,
     /// Of the request at hand.
     weight: usize,
-    /// Answers that asked the client to come later, since the connection last rested.
-    refusals: u32,
     /// Requests since the shard began to drain.
     answered_draining: usize,
 }
@@ -191,9 +186,6 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
                     has_begun = true;
                     deadline = self.shared.deadline(limits.header_timeout);
                 }
-            }
-            if self.refusals > 0 && self.rest().await.is_err() {
-                return Err(Next::Close);
             }
             let rejection = match self.wire.fill(deadline, !has_begun).await {
                 Fill::Bytes(_) => {
@@ -343,8 +335,8 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
         let shared = self.shared;
         let consumed = head.len + body_consumed;
         if shared.admission.is_full() && !self.service.is_always_admitted(target) {
-            shared.metrics.requests_refused_full.add(1);
-            self.refusals += 1;
+            shared.admission.refuse();
+            self.wire.manners = Manners::Queues;
             let field = self.connection_field(head, Some(consumed));
             self.wire.input.consume(consumed);
             let rejection = overloaded("Too many requests are in flight; nothing was done");
@@ -357,7 +349,7 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
         drop(in_flight);
         // The next request, if it is there already, has the connection from here on.
         self.wire.filled_at = times.until();
-        self.refusals += u32::from(answer.retry_after.is_some());
+        self.wire.manners = Manners::after(&answer, body_len);
         let answer_head = AnswerHead {
             status: answer.status,
             retry_after: answer.retry_after,
@@ -368,17 +360,6 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
         };
         self.wire.input.consume(consumed);
         self.push_answer(&answer_head)
-    }
-
-    /// Leaves what the client sends next in the socket for a while; what it was told so
-    /// far goes out first.
-    async fn rest(&mut self) -> Result<(), Broken> {
-        self.wire.flush().await?;
-        let refusals = std::mem::take(&mut self.refusals);
-        let time = self.shared.admission.rest(refusals);
-        self.wire.io.rest(time).await;
-        self.wire.has_waited = true;
-        Ok(())
     }
 
     /// Calls the service. While it is not ready, answers to earlier requests go out.
@@ -489,6 +470,9 @@ mod body_tests;
 #[cfg(test)]
 #[path = "connection_property_tests.rs"]
 mod property_tests;
+#[cfg(test)]
+#[path = "connection_queue_tests.rs"]
+mod queue_tests;
 #[cfg(test)]
 #[path = "connection_tests.rs"]
 mod tests;

@@ -121,6 +121,7 @@ fn a_request_too_many_hears_503_before_its_body_is_looked_at() {
     client.send(format!("{}{GET}", post("/a", "never seen")));
     let text = client.received();
     assert_eq!(text.matches("\r\nRetry-After: 1\r\n").count(), 2, "{text}");
+    let mut client = Client::connect_to(&shared);
     client.send(post_with("/a", "Connection: close\r\n", "x"));
     assert_eq!(client.answers(), [refused.replace('-', "close")]);
     // A slow body waits for its client, not for us: it takes no place and needs none.
@@ -140,42 +141,6 @@ fn a_request_too_many_hears_503_before_its_body_is_looked_at() {
     assert_eq!(slow.answers(), ["200 - 1 Post /a xy"]);
     waiting[1].open_gate();
     assert_eq!(shared.metrics.requests_in_flight.get(), 0);
-}
-
-#[test]
-fn whoever_is_refused_rests_before_he_is_read_again() {
-    let shared = shared(Limits {
-        max_in_flight: 1,
-        ..Limits::default()
-    });
-    let mut waiting = Client::connect_to(&shared);
-    waiting.send(post("/later", ""));
-    let mut client = Client::connect_to(&shared);
-    // Two connections are open: each refusal is twice 500 µs.
-    client.send(GET);
-    let one = client.received().len();
-    client.send(GET.repeat(3));
-    let three = client.received().len();
-    let rests = std::mem::take(&mut client.line.borrow_mut().rests);
-    // What was read is refused at once; the rest comes behind it, with all answers out.
-    let ms = Duration::from_millis;
-    assert_eq!(rests, [(ms(1), one), (ms(3), three)]);
-    client.send(GET.repeat(10_000));
-    client.received();
-    let longest = client
-        .line
-        .borrow()
-        .rests
-        .iter()
-        .map(|(time, _)| *time)
-        .max();
-    assert!(longest.unwrap() <= ms(500));
-
-    waiting.open_gate();
-    client.line.borrow_mut().rests.clear();
-    client.send(GET);
-    assert_eq!(client.answers(), ["200 - 1 Get /g "]);
-    assert_eq!(client.line.borrow().rests, []);
 }
 
 #[test]

@@ -108,14 +108,15 @@ pub const REQUESTS_PER_TURN_MAX: usize = 64;
 /// writes its log itself does so meanwhile, in some 75 µs on a quick disk.
 pub const WAITED_REQUEST_WEIGHT: usize = 8;
 
-/// How long a connection rests after a refused request, for each open connection of its
-/// shard. A refusal costs some 5 µs, so when all of them do nothing but ask again, refusing
-/// takes a hundredth of the core, and a tenth of one that has others to work for.
-pub const REFUSAL_REST: Duration = Duration::from_micros(500);
+/// Answers that a refusal for want of room is paid for with. A refusal costs half of what
+/// an answer does, so refusing takes a sixteenth of what answering takes, on a whole core as
+/// on a tenth of one.
+pub const ANSWERS_PER_REFUSAL: u64 = 8;
 
-/// The most that a connection rests at a time: half of what `Retry-After` asks for, and
-/// short enough for a drain to wait for.
-pub const REFUSAL_REST_MAX: Duration = Duration::from_millis(500);
+/// How long a connection queues before it is read though there is still no room: then it is
+/// told so. Twice what `Retry-After` says, and less than clients wait for an answer. With N
+/// connections that all ask at once, so many are refused each second as half of N.
+pub const QUEUE_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How often deadlines are looked at, and the precision of all of them: fine against
 /// timeouts of seconds, and 10,000 connections cost some 20 µs each time.

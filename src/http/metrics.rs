@@ -22,6 +22,8 @@ pub struct HttpMetrics {
     pub requests: Counter,
     /// Requests that the service has and has not answered yet.
     pub requests_in_flight: Counter,
+    /// Connections whose next request is left in the socket until there is room for it.
+    pub connections_queueing: Counter,
     /// Requests answered 503 because as many were in flight as may be.
     pub requests_refused_full: Counter,
     /// Requests refused by their head or framing, by status.

@@ -10,7 +10,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use futures_lite::{AsyncRead, AsyncWrite};
 
@@ -144,8 +144,9 @@ pub trait Socket: AsyncRead + AsyncWrite + Unpin {
     /// wakes itself would keep the executor from ever looking.
     fn give_way(&self) -> impl Future<Output = ()>;
 
-    /// Waits for about that long.
-    fn rest(&self, time: Duration) -> impl Future<Output = ()>;
+    /// Ready when a read would bring something, as far as is known without reading. Never
+    /// pending when a read would not be.
+    fn poll_readable(&self, cx: &Context<'_>) -> Poll<()>;
 }
 
 /// What answers requests. One per shard; not shared between threads.

@@ -88,6 +88,8 @@ impl HttpShared {
             }
         }
         self.metrics.buffer_bytes.set(buffer_bytes as u64);
+        // Answers call those who queue; where none comes, this does.
+        self.admission.call();
     }
 
     /// Starts draining this shard: every connection is told, and so is every accept loop.
@@ -135,6 +137,11 @@ impl HttpShared {
         for waker in self.watchers.take() {
             waker.wake();
         }
+    }
+
+    /// When the next sweep comes.
+    pub(crate) fn next_sweep(&self) -> Moment {
+        self.now.get()
     }
 
     /// The moment when a wait that begins now has lasted `timeout`. The clock may be

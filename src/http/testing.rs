@@ -35,9 +35,6 @@ pub(crate) struct Line {
     pub(crate) writes: usize,
     /// How often the connection let everybody else run.
     pub(crate) gave_way: usize,
-    /// How long it rested each time, and how many bytes the client had been told by then
-    /// and not taken.
-    pub(crate) rests: Vec<(Duration, usize)>,
     /// Whether the server said that nothing follows.
     pub(crate) is_shut: bool,
     waker: Option<Waker>,
@@ -107,15 +104,19 @@ impl Socket for End {
         yield_now().await;
     }
 
-    async fn rest(&self, time: Duration) {
+    fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
         let mut line = self.0.borrow_mut();
-        let told = line.outgoing.len();
-        line.rests.push((time, told));
+        if !line.incoming.is_empty() || line.has_ended {
+            return Poll::Ready(());
+        }
+        line.waker = Some(cx.waker().clone());
+        Poll::Pending
     }
 }
 
 /// Answers with what it was asked: method, path and body. `/missing` is 404, `/read`
-/// allows GET only, `/later` waits for the gate, `/yielding` is not ready at once.
+/// allows GET only, `/later` waits for the gate, `/yielding` is not ready at once, `/busy`
+/// asks to come later.
 #[derive(Default)]
 pub(crate) struct Echo {
     gate_is_open: Cell<bool>,
@@ -176,10 +177,13 @@ impl Service for Echo {
         out.resize(out.len() + self.padding.get(), b'.');
         request.body.fill(0);
         request.times.end(Instant::now());
-        Answer {
-            status: Status(200),
-            retry_after: None,
+        if request.head.path == "/busy" {
+            return Answer {
+                status: Status(503),
+                retry_after: Some(1),
+            };
         }
+        Answer::OK
     }
 
     fn write_rejection(&self, rejection: &Rejection, out: &mut Vec<u8>) {

@@ -9,11 +9,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use futures_lite::{AsyncRead, AsyncWrite};
+use futures_lite::AsyncWrite;
 
-use super::limits::{LINGER_BYTES_MAX, OUTPUT_BYTES_KEPT, READ_BUFFER_BYTES};
+use super::admission::Place;
+use super::limits::{LINGER_BYTES_MAX, OUTPUT_BYTES_KEPT, QUEUE_TIME_MAX, READ_BUFFER_BYTES};
 use super::metrics::HttpMetrics;
 use super::shared::{HttpShared, Moment, Watch};
+use super::{Answer, Socket};
 
 /// How a wait for bytes ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,32 @@ pub(crate) enum Fill {
     Expired,
     /// The connection is gone, or its client does not read.
     Broken,
+}
+
+/// Whether a connection's next request is read as soon as it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manners {
+    /// Always.
+    Hurries,
+    /// It queues for its place while others do.
+    Queues,
+    /// It waits for the next sweep.
+    Rests,
+}
+
+impl Manners {
+    /// Of a connection whose last request was answered so. Who was told to come later by
+    /// the service itself rests, for there may be room enough on this shard all the while.
+    /// Whoever sends no body books nothing: he asks how the server is, and hears it at once.
+    pub(crate) fn after(answer: &Answer, body_len: usize) -> Self {
+        if answer.retry_after.is_some() {
+            Self::Rests
+        } else if body_len > 0 {
+            Self::Queues
+        } else {
+            Self::Hurries
+        }
+    }
 }
 
 /// The connection is gone, or its client does not read: nothing can be said any more.
@@ -43,11 +71,25 @@ pub(crate) struct Wire<IO> {
     pub(crate) has_waited: bool,
     /// Bytes that were read last came then.
     pub(crate) filled_at: Instant,
+    /// Of the connection, by its last request.
+    pub(crate) manners: Manners,
+    held: Held,
     shared: Rc<HttpShared>,
     watch: Watch,
 }
 
-impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
+/// Why bytes that have come are not read yet.
+#[derive(Debug)]
+enum Held {
+    /// They are.
+    Not,
+    /// The connection queues.
+    Queues(Rc<Place>),
+    /// The connection rests.
+    Rests,
+}
+
+impl<IO: Socket> Wire<IO> {
     pub(crate) fn new(io: IO, shared: &Rc<HttpShared>) -> Self {
         Self {
             io,
@@ -55,6 +97,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
             output: Output::default(),
             has_waited: false,
             filled_at: Instant::now(),
+            manners: Manners::Hurries,
+            held: Held::Not,
             shared: Rc::clone(shared),
             watch: Watch::new(shared),
         }
@@ -62,7 +106,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
 
     /// Waits for more bytes until `deadline`. Whatever is unsent goes out first: the
     /// client may wait for it before it sends more. A wait `for_request` ends early when
-    /// the shard drains.
+    /// the shard drains, and may leave what has come where it is for a while.
     pub(crate) async fn fill(&mut self, deadline: Moment, for_request: bool) -> Fill {
         if self.flush().await.is_err() {
             return Fill::Broken;
@@ -71,6 +115,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
             .set_buffer_bytes(self.input.bytes.capacity() + self.output.bytes.capacity());
         self.watch.begin(deadline);
         let fill = poll_fn(|cx| {
+            if for_request && self.is_held(cx, deadline) {
+                self.has_waited = true;
+                return Poll::Pending;
+            }
             let room = self.input.room();
             match Pin::new(&mut self.io).poll_read(cx, room) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Fill::End),
@@ -103,6 +151,45 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Wire<IO> {
             Fill::End | Fill::Expired => {}
         }
         fill
+    }
+
+    /// Whether the next request is to stay in the socket for now. While it does, the
+    /// deadline is that of holding it, and afterwards it is `deadline` again.
+    #[inline]
+    fn is_held(&mut self, cx: &Context<'_>, deadline: Moment) -> bool {
+        match (&self.held, self.manners) {
+            (Held::Not, Manners::Hurries) => false,
+            (Held::Not, Manners::Queues) if !self.shared.admission.is_queueing() => false,
+            _ => self.hold(cx, deadline),
+        }
+    }
+
+    #[cold]
+    fn hold(&mut self, cx: &Context<'_>, deadline: Moment) -> bool {
+        let is_draining = self.shared.is_draining();
+        if matches!(self.held, Held::Not) {
+            // Who has sent nothing takes nobody's place.
+            if is_draining || self.io.poll_readable(cx).is_pending() {
+                return false;
+            }
+            let until = if self.manners == Manners::Rests {
+                self.held = Held::Rests;
+                self.shared.next_sweep()
+            } else {
+                self.held = Held::Queues(self.shared.admission.queue(cx.waker()));
+                self.shared.deadline(QUEUE_TIME_MAX)
+            };
+            self.watch.begin(until);
+        }
+        let is_called = matches!(&self.held, Held::Queues(place) if place.is_called());
+        if !is_called && !is_draining && !self.watch.is_expired(cx) {
+            return true;
+        }
+        self.held = Held::Not;
+        // Until the next answer: what is read now may be less than a request.
+        self.manners = Manners::Hurries;
+        self.watch.begin(deadline);
+        false
     }
 
     /// Sends all that is unsent.

@@ -17,7 +17,6 @@ use std::io::{self, IoSlice, Read, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
 use futures_lite::{AsyncRead, AsyncWrite};
 use rustls::{ServerConfig, ServerConnection};
@@ -40,6 +39,9 @@ pub struct TlsStream<IO: AsyncRead + AsyncWrite + Unpin> {
     /// Whether the last read of the socket took all the room it was given, so that more
     /// may wait there.
     may_have_more: bool,
+    /// Whether the last read of plain text took all the room it was given, so that more
+    /// may wait here.
+    has_plain_text: bool,
     metrics: Arc<TlsMetrics>,
 }
 
@@ -71,6 +73,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> TlsStream<IO> {
             tls: ServerConnection::new(config)?,
             phase: Phase::Handshake,
             may_have_more: false,
+            has_plain_text: false,
             metrics,
         })
     }
@@ -237,7 +240,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<IO> {
         let this = self.get_mut();
         ready!(this.poll_handshake(cx))?;
         match this.phase {
-            Phase::Open => this.poll_plain_text(cx, buffer),
+            Phase::Open => {
+                let read = this.poll_plain_text(cx, buffer);
+                this.has_plain_text =
+                    matches!(read, Poll::Ready(Ok(count)) if count == buffer.len());
+                read
+            }
             Phase::Failed { .. } => this.poll_farewell(cx),
             Phase::Handshake | Phase::Ended => Poll::Ready(Ok(0)),
         }
@@ -279,8 +287,12 @@ impl<IO: Socket> Socket for TlsStream<IO> {
         self.io.give_way()
     }
 
-    fn rest(&self, time: Duration) -> impl Future<Output = ()> {
-        self.io.rest(time)
+    /// What was decrypted and did not fit into the last read needs no more of the socket.
+    fn poll_readable(&self, cx: &Context<'_>) -> Poll<()> {
+        if self.has_plain_text {
+            return Poll::Ready(());
+        }
+        self.io.poll_readable(cx)
     }
 }
 

@@ -8,7 +8,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_lite::future::{block_on, yield_now};
 use futures_lite::{AsyncRead, AsyncWrite};
@@ -196,8 +195,8 @@ impl Socket for Line {
         yield_now().await;
     }
 
-    async fn rest(&self, _: Duration) {
-        yield_now().await;
+    fn poll_readable(&self, _: &Context<'_>) -> Poll<()> {
+        Poll::Ready(())
     }
 }
 
