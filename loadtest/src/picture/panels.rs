@@ -14,10 +14,10 @@ pub(crate) struct Picture {
     pub(crate) scene: Scene,
 }
 
-const WIDTH: f32 = 1_240.0;
+pub(super) const WIDTH: f32 = 1_240.0;
 const PANEL_HEIGHT: f32 = 330.0;
-const GAP: f32 = 16.0;
-const HEADING: f32 = 48.0;
+pub(super) const GAP: f32 = 16.0;
+pub(super) const HEADING: f32 = 48.0;
 
 /// All pictures of a recording; panels without a single value are left out.
 pub(crate) fn pictures(samples: &[Sample], about: &str) -> Vec<Picture> {
