@@ -20,6 +20,7 @@ mod rows;
 mod servers;
 mod stores;
 mod submitters;
+mod syscalls;
 mod timed_disk;
 mod whole;
 mod wire;
@@ -85,6 +86,9 @@ enum Command {
     /// Fill a shard with accounts, bets and rounds and show the memory that each takes.
     #[command(after_help = "Example:\n  purser-bench memory")]
     Memory(memory::Options),
+    /// Count the system calls of each request, by name.
+    #[command(after_help = "Example, as root:\n  purser-bench syscalls --seconds 3")]
+    Syscalls(syscalls::Options),
 }
 
 fn main() -> ExitCode {
@@ -124,6 +128,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Insert(options) => insert::run(&options),
         Command::Instructions(options) => instructions::run(&options),
         Command::Memory(options) => memory::run(&options),
+        Command::Syscalls(options) => syscalls::run(&options),
     }
 }
 
