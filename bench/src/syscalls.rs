@@ -5,9 +5,9 @@
 //! batch. So the number falls with load, and a closed loop of 100 connections is what the
 //! goal is for: at most two a request, and shares of the others.
 //!
-//! Counted twice. `strace -c` knows the names, but stops every thread at every call: the
-//! server is some ten times slower below it, and more requests share a turn. `perf stat`
-//! only counts, and the server runs as ever; where `perf` may not, that column is empty.
+//! Counted twice. `strace -c` is on every machine, but stops each thread at each call: the
+//! server is slower below it, so that more requests share a turn and fewer wakes are needed.
+//! `perf stat` only counts, and the server runs as ever; where `perf` may not, a line says so.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -25,7 +25,7 @@ use crate::process::{self, CpuList};
 use crate::rows::{Kind, Row};
 use crate::servers::{self, Server};
 
-/// Until a counter sees the server; both are there within a tenth of it.
+/// Until a counter sees the server: many times as long as both take.
 const ATTACH: Duration = Duration::from_secs(1);
 
 /// `strace` lets go of a dozen threads within milliseconds.
@@ -34,8 +34,34 @@ const DETACH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Rarer ones are together in the last column.
 const SHOWN_MIN: f64 = 0.005;
 
-/// The one event that `perf` counts: any thread of the server enters the kernel.
+/// Any thread of the server enters the kernel.
 const ENTER: &str = "raw_syscalls:sys_enter";
+
+/// A call by its name.
+const ENTER_NAMED: &str = "syscalls:sys_enter_";
+
+/// Where the kernel lists what it can count.
+const TRACED: &str = "/sys/kernel/tracing/events/syscalls";
+
+/// What `perf` counts by name; the rest of all calls are others.
+const NAMES: [&str; 13] = [
+    "recvfrom",
+    "sendto",
+    "io_uring_enter",
+    "epoll_wait",
+    "epoll_pwait",
+    "accept4",
+    "epoll_ctl",
+    "futex",
+    "membarrier",
+    "pwritev2",
+    "read",
+    "sched_yield",
+    "write",
+];
+
+/// What is left of all calls when those with a name are taken away.
+const OTHERS: &str = "others";
 
 /// Options of `purser-bench syscalls`.
 #[derive(Args, Debug)]
@@ -93,35 +119,32 @@ impl Counted {
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     process::pin_this_thread(&options.client_cpus)?;
     let mut out = std::io::stdout().lock();
-    writeln!(
-        out,
-        "{:24} {:>10} {:>10} | {:>10} {:>10}  by name",
-        "", "req/s", "calls/req", "strace", "calls/req"
-    )?;
+    let seconds = f64::from(options.seconds);
     for &row in &options.rows {
         let Kind::Purser { shards } = row.kind() else {
             bail!("{:?} is not a row of purser", row.name());
         };
-        let free = count(options, row, shards, Counter::Perf);
-        let traced = count(options, row, shards, Counter::Strace)?;
-        let seconds = f64::from(options.seconds);
-        let (rate, per_request) = match &free {
-            Ok(free) => (
-                format!("{:.0}", free.requests as f64 / seconds),
-                format!("{:.2}", free.per_request(free.all())),
-            ),
-            Err(_) => ("-".to_owned(), "-".to_owned()),
-        };
-        writeln!(
-            out,
-            "{:24} {rate:>10} {per_request:>10} | {:>10.0} {:>10.2}  {}",
-            row.name(),
-            traced.requests as f64 / seconds,
-            traced.per_request(traced.all()),
-            by_name(&traced)
-        )?;
-        if let Err(why) = free {
-            writeln!(std::io::stderr(), "purser-bench: without perf: {why:#}")?;
+        for counter in [Counter::Perf, Counter::Strace] {
+            let name = match counter {
+                Counter::Perf => "perf",
+                Counter::Strace => "strace",
+            };
+            let counted = match (count(options, row, shards, counter), counter) {
+                (Ok(counted), _) => counted,
+                (Err(why), Counter::Perf) => {
+                    writeln!(out, "{:23} {name:6} cannot count: {why:#}", row.name())?;
+                    continue;
+                }
+                (Err(why), Counter::Strace) => return Err(why),
+            };
+            writeln!(
+                out,
+                "{:23} {name:6} {:>7.0} req/s {:>6.2} calls/req: {}",
+                row.name(),
+                counted.requests as f64 / seconds,
+                counted.per_request(counted.all()),
+                by_name(&counted)
+            )?;
         }
     }
     Ok(())
@@ -131,7 +154,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 fn by_name(counted: &Counted) -> String {
     let mut calls: Vec<(&str, u64)> = counted.calls.iter().map(|(n, &c)| (&**n, c)).collect();
     calls.sort_by_key(|&(name, calls)| (std::cmp::Reverse(calls), name));
-    let is_shown = |&(_, calls): &(&str, u64)| counted.per_request(calls) >= SHOWN_MIN;
+    let is_shown =
+        |&(name, calls): &(&str, u64)| name != OTHERS && counted.per_request(calls) >= SHOWN_MIN;
     let (shown, rare): (Vec<_>, Vec<_>) = calls.into_iter().partition(is_shown);
     let mut words: Vec<String> = shown
         .into_iter()
@@ -139,7 +163,7 @@ fn by_name(counted: &Counted) -> String {
         .collect();
     let rare: u64 = rare.into_iter().map(|(_, calls)| calls).sum();
     if rare > 0 {
-        words.push(format!("others {:.3}", counted.per_request(rare)));
+        words.push(format!("{OTHERS} {:.3}", counted.per_request(rare)));
     }
     words.join(", ")
 }
@@ -201,11 +225,11 @@ struct Counting(Child);
 impl Counting {
     fn start(counter: Counter, pid: u32, notes: &Path) -> anyhow::Result<Self> {
         let (program, options) = match counter {
-            Counter::Strace => ("strace", &["-c", "-f", "-q", "-p"][..]),
-            Counter::Perf => ("perf", &["stat", "-x", ",", "-e", ENTER, "-p"][..]),
+            Counter::Strace => ("strace", "-c -f -q -p".to_owned()),
+            Counter::Perf => ("perf", format!("stat -x , -e {} -p", events())),
         };
         let child = Command::new(program)
-            .args(options)
+            .args(options.split(' '))
             .arg(pid.to_string())
             .arg("-o")
             .arg(notes)
@@ -250,13 +274,35 @@ fn strace_calls(table: &str) -> BTreeMap<String, u64> {
     table.lines().filter_map(line).collect()
 }
 
-/// `85243,,raw_syscalls:sys_enter,…`.
+/// All that this kernel can count, as `perf` wants it.
+fn events() -> String {
+    let is_known = |name: &&str| Path::new(TRACED).join(format!("sys_enter_{name}")).exists();
+    let named = NAMES.into_iter().filter(is_known);
+    let named = named.map(|name| format!(",{ENTER_NAMED}{name}"));
+    ENTER.to_owned() + &named.collect::<String>()
+}
+
+/// `85243,,raw_syscalls:sys_enter,…`, and lines of the same form with names.
 fn perf_calls(lines: &str) -> BTreeMap<String, u64> {
-    let line = |line: &str| {
-        let count = line.split(',').next()?.parse().ok()?;
-        line.contains(ENTER).then(|| ("all".to_owned(), count))
-    };
-    lines.lines().filter_map(line).collect()
+    let mut calls = BTreeMap::new();
+    let mut all = None;
+    for line in lines.lines() {
+        let words: Vec<&str> = line.split(',').collect();
+        let (Some(Ok(count)), Some(&event)) = (words.first().map(|w| w.parse()), words.get(2))
+        else {
+            continue;
+        };
+        if event == ENTER {
+            all = Some(count);
+        } else if let Some(name) = event.strip_prefix(ENTER_NAMED) {
+            calls.insert(name.to_owned(), count);
+        }
+    }
+    if let Some(all) = all {
+        let named: u64 = calls.values().sum();
+        calls.insert(OTHERS.to_owned(), u64::saturating_sub(all, named));
+    }
+    calls
 }
 
 #[cfg(test)]
@@ -286,9 +332,19 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_perf_is_read_and_one_without_a_count_is_not() {
-        let said = "# started on Sun\n\n85243,,raw_syscalls:sys_enter,100,100.00,,\n";
-        assert_eq!(perf_calls(said)["all"], 85_243);
+    fn lines_of_perf_are_read_and_those_without_a_count_are_not() {
+        let said = "# started on Sun\n\n2500,,raw_syscalls:sys_enter,100,100.00,,\n\
+                    1000,,syscalls:sys_enter_recvfrom,100,100.00,,\n\
+                    1001,,syscalls:sys_enter_sendto,100,100.00,,\n";
+        let counted = Counted {
+            requests: 1_000,
+            calls: perf_calls(said),
+        };
+        assert_eq!(counted.all(), 2_500);
+        assert_eq!(
+            by_name(&counted),
+            "sendto 1.00, recvfrom 1.00, others 0.499"
+        );
         let refused = "<not supported>,,raw_syscalls:sys_enter,0,100.00,,\n";
         assert!(perf_calls(refused).is_empty());
     }
