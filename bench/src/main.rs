@@ -20,6 +20,7 @@ mod rows;
 mod servers;
 mod stores;
 mod submitters;
+mod syscalls;
 mod timed_disk;
 mod tls;
 mod whole;
@@ -89,6 +90,9 @@ enum Command {
     /// Measure the server's CPU time for TLS handshakes and requests, beside plain ones.
     #[command(after_help = "Example:\n  purser-bench tls --rounds 5")]
     Tls(tls::Options),
+    /// Count the system calls of each request, by name.
+    #[command(after_help = "Example, as root:\n  purser-bench syscalls --seconds 3")]
+    Syscalls(syscalls::Options),
 }
 
 fn main() -> ExitCode {
@@ -129,6 +133,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Instructions(options) => instructions::run(&options),
         Command::Memory(options) => memory::run(&options),
         Command::Tls(options) => tls::run(&options),
+        Command::Syscalls(options) => syscalls::run(&options),
     }
 }
 

@@ -129,6 +129,11 @@ impl Process {
         Ok(process)
     }
 
+    /// The process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// CPU time that all threads of the process have used, in user and kernel mode,
     /// from the process's CPU clock: nanoseconds, where `/proc/PID/stat` has 10 ms. With
     /// the processes that it has started, if they are still there: a database works in them.

@@ -60,6 +60,11 @@ impl Server {
         }
     }
 
+    /// The server's process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// CPU time of the server and of its store.
     pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
         let store = self.store.as_ref().map(Process::cpu_time).transpose()?;

@@ -154,6 +154,10 @@ pub(crate) struct RunOptions {
     /// Record, and draw the pictures and the page when the run is over.
     #[arg(long, value_name = "DIR", conflicts_with = "telemetry")]
     pub(crate) report: Option<PathBuf>,
+    /// Add a flame graph of the server's CPU time to the report, by `perf`: at most 30 s
+    /// behind the warm-up.
+    #[arg(long, requires = "report", conflicts_with = "telemetry")]
+    pub(crate) profile: bool,
     /// No progress bar.
     #[arg(long)]
     pub(crate) quiet: bool,
@@ -243,6 +247,8 @@ mod tests {
             &["--game", "a\"b"],
             &["--cpus", "x"],
             &["--telemetry", "a", "--report", "b"],
+            &["--profile"],
+            &["--profile", "--telemetry", "a"],
         ] {
             assert!(run(arguments).is_err(), "{arguments:?}");
         }

@@ -18,6 +18,7 @@ mod layout;
 mod money;
 mod page;
 mod picture;
+mod profile;
 mod prometheus;
 mod random;
 mod run;

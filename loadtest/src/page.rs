@@ -9,7 +9,8 @@ use anyhow::{Context, bail};
 
 use crate::compare;
 use crate::layout;
-use crate::picture::{panels, png, svg};
+use crate::picture::{flame, panels, png, svg};
+use crate::profile::{self, stacks::Stacks};
 use crate::summary::Summary;
 use crate::telemetry;
 
@@ -46,7 +47,8 @@ pub(crate) fn draw(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
         "{}, {}, {} users, {}",
         run.scenario, run.pace, run.users, run.started_at
     );
-    let pictures = panels::pictures(&samples, &about);
+    let mut pictures = panels::pictures(&samples, &about);
+    pictures.extend(stacks(directory)?.map(|stacks| flame::picture(&stacks, &about)));
     let mut written = Vec::new();
     let mut write = |name: String, bytes: &[u8]| {
         let path = directory.join(name);
@@ -69,6 +71,19 @@ pub(crate) fn draw(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
         page(&summary, &about, &drawn).as_bytes(),
     )?;
     Ok(written)
+}
+
+/// The stacks of a run with `--profile`.
+fn stacks(directory: &Path) -> anyhow::Result<Option<Stacks>> {
+    let path = directory.join(profile::STACKS_FILE);
+    let text = match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        read => read.with_context(|| format!("read {}", path.display()))?,
+    };
+    let stacks = Stacks::from_folded(&text);
+    stacks
+        .map(Some)
+        .with_context(|| format!("read {}", path.display()))
 }
 
 fn page(summary: &Summary, about: &str, pictures: &[String]) -> String {
@@ -159,8 +174,12 @@ mod tests {
         for file in &written {
             assert!(file.metadata().unwrap().len() > 500, "{}", file.display());
         }
+        std::fs::write(home.path().join(profile::STACKS_FILE), "shard-0;a::b 3\n").unwrap();
+        let written = draw(home.path()).unwrap();
+        assert_eq!(written.len(), 9);
         let page = std::fs::read_to_string(home.path().join(PAGE_FILE)).unwrap();
-        assert_eq!(page.matches("<svg").count(), 3);
+        assert_eq!(page.matches("<svg").count(), 4);
+        assert!(page.contains("a::b: 100.00 %, 3 samples"));
         assert!(page.contains("&lt;script&gt; &amp; co"));
         assert!(!page.contains("<script"));
         let outside = page

@@ -15,6 +15,7 @@ use crate::audit::{self, Books, Funds, TrialBalance};
 use crate::cli::RunOptions;
 use crate::cpus;
 use crate::layout;
+use crate::profile::{self, Profiler};
 use crate::prometheus::Scrape;
 use crate::random::Random;
 use crate::summary::{self, Generator, Hops, RunFacts, ServerShare, Spread, Summary, ThreadShare};
@@ -48,6 +49,7 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Summary> {
     let server_pid = options
         .server_pid
         .or_else(|| process::listener_on(&options.url));
+    let profiled_pid = profiled_pid(options, server_pid)?;
     let mut admin = Admin::new(&options.admin_url, &options.admin_token);
     let before = look_before(options, &accounts, &mut admin)?;
     let world = Arc::new(world(options, accounts, &before)?);
@@ -63,6 +65,9 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Summary> {
     let server_cpu_before = server_pid.and_then(|pid| cpus::process_cpu_time(Some(pid)));
     let own_cpu_before = cpus::process_cpu_time(None);
     let began = Instant::now();
+    let profiler = profiled_pid
+        .map(|pid| Profiler::start(pid, options.warmup, options.duration))
+        .transpose()?;
     let done = load(options, &world, &mut recorder)?;
     let all_seconds = began.elapsed().as_secs_f64();
 
@@ -128,8 +133,38 @@ pub(crate) fn run(options: &RunOptions) -> anyhow::Result<Summary> {
         warnings: Vec::new(),
     };
     summary.warnings = warnings::of(&summary, options, &before.metrics, &done);
+    if let Err(error) = write_profile(options, profiler) {
+        // What the run found is worth more than its picture.
+        summary.warnings.push(format!("no flame graph: {error:#}"));
+    }
     write(options, &summary)?;
     Ok(summary)
+}
+
+/// The process to look into, where `--profile` asks for it and `perf` may.
+fn profiled_pid(options: &RunOptions, server_pid: Option<u32>) -> anyhow::Result<Option<u32>> {
+    if let Some(directory) = &options.report {
+        profile::forget(directory)?;
+    }
+    if !options.profile {
+        return Ok(None);
+    }
+    let pid = server_pid.context(
+        "--profile looks into the server's process, which must be on this machine: \
+         none was found by the port; --server-pid says which it is",
+    )?;
+    profile::check(pid)?;
+    Ok(Some(pid))
+}
+
+/// Writes what the profiler saw to where the page is drawn from.
+fn write_profile(options: &RunOptions, profiler: Option<Profiler>) -> anyhow::Result<()> {
+    if let (Some(directory), Some(profiler)) = (&options.report, profiler) {
+        let file = directory.join(profile::STACKS_FILE);
+        std::fs::write(&file, profiler.finish()?.folded())
+            .with_context(|| format!("write {}", file.display()))?;
+    }
+    Ok(())
 }
 
 /// Prints the report, and writes the files that were asked for.

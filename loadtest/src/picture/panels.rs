@@ -14,10 +14,10 @@ pub(crate) struct Picture {
     pub(crate) scene: Scene,
 }
 
-const WIDTH: f32 = 1_240.0;
+pub(super) const WIDTH: f32 = 1_240.0;
 const PANEL_HEIGHT: f32 = 330.0;
-const GAP: f32 = 16.0;
-const HEADING: f32 = 48.0;
+pub(super) const GAP: f32 = 16.0;
+pub(super) const HEADING: f32 = 48.0;
 
 /// All pictures of a recording; panels without a single value are left out.
 pub(crate) fn pictures(samples: &[Sample], about: &str) -> Vec<Picture> {
@@ -99,17 +99,20 @@ fn panel(
     }
 }
 
+/// How a sample calls memory by the label of its metric.
+const OWNER: &str = "owner ";
+const HEAP_STATE: &str = "state ";
+
 /// How many threads are in one state.
 type StateOf = fn(&ThreadStates) -> f64;
 
 fn telemetry(samples: &[Sample]) -> Vec<Panel> {
-    let of_map = |map: fn(&Sample) -> &std::collections::BTreeMap<String, f64>| {
-        names(samples, map)
-            .into_iter()
-            .enumerate()
-            .map(|(place, name)| series(samples, name, place, |s| map(s).get(name).copied()))
-            .collect()
-    };
+    let objects = names(samples, |s| &s.objects)
+        .into_iter()
+        .enumerate()
+        .map(|(place, name)| series(samples, name, place, |s| s.objects.get(name).copied()))
+        .collect();
+    let (owners, whole) = memory(samples);
     let states: [(&str, StateOf); 4] = [
         ("runnable", |threads| threads.runnable),
         ("blocked", |threads| threads.blocked),
@@ -141,19 +144,20 @@ fn telemetry(samples: &[Sample]) -> Vec<Panel> {
         series(samples, &format!("CPU {cpu} busy"), cpu + 2, busy)
     }));
     vec![
+        panel("Memory", Unit::Bytes, Scale::Linear, Style::Lines, whole),
         panel(
-            "Memory",
+            "Memory by owner",
             Unit::Bytes,
             Scale::Linear,
-            Style::Lines,
-            of_map(|s| &s.memory),
+            Style::Stacked,
+            owners,
         ),
         panel(
             "Live objects",
             Unit::Count,
             Scale::Log,
             Style::Lines,
-            of_map(|s| &s.objects),
+            objects,
         ),
         panel(
             "Server threads by state",
@@ -164,6 +168,23 @@ fn telemetry(samples: &[Sample]) -> Vec<Panel> {
         ),
         panel("CPU", Unit::Percent, Scale::Linear, Style::Lines, cpu),
     ]
+}
+
+/// Parts, which add up, and what there is of the whole process, which does not.
+fn memory(samples: &[Sample]) -> (Vec<Option<Series>>, Vec<Option<Series>>) {
+    let all = names(samples, |s| &s.memory);
+    let (owners, whole): (Vec<&str>, _) = all.into_iter().partition(|name| name.starts_with(OWNER));
+    let line = |(place, name): (usize, &str)| {
+        let shown = match name.strip_prefix(HEAP_STATE) {
+            Some(state) => format!("heap {state}"),
+            None => name.trim_start_matches(OWNER).to_owned(),
+        };
+        series(samples, &shown, place, |s| s.memory.get(name).copied())
+    };
+    (
+        owners.into_iter().enumerate().map(line).collect(),
+        whole.into_iter().enumerate().map(line).collect(),
+    )
 }
 
 fn load(samples: &[Sample]) -> Vec<Panel> {
@@ -318,6 +339,7 @@ mod tests {
         };
         sample.latency.insert("balance".to_owned(), latency);
         sample.memory.insert("resident".to_owned(), 1e6);
+        sample.memory.insert("owner accounts".to_owned(), 1e5);
         let pictures = pictures(&[sample.clone(), sample], "a run");
         let seen: Vec<_> = pictures
             .iter()
@@ -326,7 +348,10 @@ mod tests {
         assert_eq!(
             seen,
             [
-                ("telemetry", vec!["telemetry: a run", "Memory"]),
+                (
+                    "telemetry",
+                    vec!["telemetry: a run", "Memory", "Memory by owner"]
+                ),
                 ("load", vec!["load: a run", "Requests by type"]),
                 ("latency", vec!["latency by request type: a run", "balance"]),
             ]

@@ -46,6 +46,7 @@ fn draw(pixmap: &mut Pixmap, shape: &Shape) {
             width,
             height,
             ink,
+            title: _,
         } => {
             if let Some(rect) = Rect::from_xywh(*x, *y, *width, *height) {
                 pixmap.fill_rect(rect, &paint(*ink, 1.0), transform, None);

@@ -19,6 +19,8 @@ pub(crate) enum Ink {
     Muted,
     /// The lines and areas of data, by their place in a legend.
     Series(usize),
+    /// The same colours as a ground for text.
+    Tint(usize),
 }
 
 /// Light or dark surroundings.
@@ -49,6 +51,7 @@ impl Ink {
         [Self::Page, Self::Panel, Self::Grid, Self::Text, Self::Muted]
             .into_iter()
             .chain((0..SERIES.len()).map(Self::Series))
+            .chain((0..SERIES.len()).map(Self::Tint))
     }
 
     /// Red, green and blue, eight bits each.
@@ -64,6 +67,10 @@ impl Ink {
             Self::Text => [0x1f2328, 0xe6edf3],
             Self::Muted => [0x57606a, 0x9aa5b1],
             Self::Series(place) => SERIES[place % SERIES.len()],
+            Self::Tint(place) => [Theme::Light, Theme::Dark].map(|theme| {
+                let (series, page) = (Self::Series(place).rgb(theme), Self::Page.rgb(theme));
+                mixed(series, page, TINT_PERCENT)
+            }),
         })
     }
 
@@ -76,8 +83,21 @@ impl Ink {
             Self::Text => "text".to_owned(),
             Self::Muted => "muted".to_owned(),
             Self::Series(place) => format!("s{}", place % SERIES.len()),
+            Self::Tint(place) => format!("t{}", place % SERIES.len()),
         }
     }
+}
+
+/// How much of a tint is its series' colour; the rest is the page's.
+const TINT_PERCENT: u32 = 40;
+
+/// A colour laid over another one.
+fn mixed(above: u32, below: u32, percent: u32) -> u32 {
+    let channel = |shift: u32| {
+        let (above, below) = ((above >> shift) & 0xff, (below >> shift) & 0xff);
+        ((above * percent + below * (100 - percent)) / 100) << shift
+    };
+    channel(16) | channel(8) | channel(0)
 }
 
 /// How strong the letters are.
@@ -110,6 +130,8 @@ pub(crate) enum Shape {
         width: f32,
         height: f32,
         ink: Ink,
+        /// What it is, for who points at it; a PNG has no place for it.
+        title: Option<String>,
     },
     Line {
         points: Vec<Point>,
@@ -146,6 +168,7 @@ impl Scene {
             width,
             height,
             ink: Ink::Page,
+            title: None,
         };
         Self {
             width,
@@ -174,6 +197,7 @@ impl Scene {
             width,
             height,
             ink,
+            title: None,
         });
     }
 }
@@ -209,6 +233,8 @@ mod tests {
                     assert!(seen >= 4.5, "{ink:?} on {ground:?}, {theme:?}: {seen:.1}");
                 }
                 for place in 0..SERIES.len() {
+                    let (text, tint) = (Ink::Text.rgb(theme), Ink::Tint(place).rgb(theme));
+                    assert!(contrast(text, tint) >= 4.5, "tint {place}, {theme:?}");
                     let seen = contrast(Ink::Series(place).rgb(theme), ground.rgb(theme));
                     assert!(
                         seen >= 3.0,

@@ -29,7 +29,7 @@ pub(crate) fn write(scene: &Scene, title: &str) -> String {
 fn styles() -> String {
     let mut out = String::from(
         ".lt text{font-family:'Noto Sans Mono',ui-monospace,Menlo,Consolas,monospace}\
-         .lt polyline{fill:none;stroke-linejoin:round}",
+         .lt text{pointer-events:none}.lt polyline{fill:none;stroke-linejoin:round}",
     );
     let colors = |out: &mut String, theme| {
         for ink in Ink::all() {
@@ -52,11 +52,18 @@ fn write_shape(out: &mut String, shape: &Shape) {
             width,
             height,
             ink,
-        } => write!(
-            out,
-            "<rect class=\"{}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>",
-            ink.class()
-        ),
+            title,
+        } => {
+            let _ = write!(
+                out,
+                "<rect class=\"{}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"",
+                ink.class()
+            );
+            match title {
+                Some(title) => write!(out, "><title>{}</title></rect>", escaped(title)),
+                None => out.write_str("/>"),
+            }
+        }
         Shape::Line { points, ink, width } => write!(
             out,
             "<polyline class=\"{}\" stroke-width=\"{width}\" points=\"{}\"/>",
@@ -134,6 +141,13 @@ mod tests {
             points: vec![(0.0, 0.0), (1.0, 0.0), (1.0, 1.0)],
             ink: Ink::Series(0),
         });
+        scene.shapes.push(Shape::Rect {
+            at: (0.0, 0.0),
+            width: 4.0,
+            height: 5.0,
+            ink: Ink::Tint(3),
+            title: Some("<T>::f".to_owned()),
+        });
         let svg = write(&scene, "a \"run\"");
         for part in [
             "viewBox=\"0 0 10 20\"",
@@ -141,11 +155,12 @@ mod tests {
             "<polyline class=\"s1\" stroke-width=\"1.5\" points=\"0.0,1.0 2.5,3.0 \"/>",
             ">a&lt;b &amp; &quot;c&quot;</text>",
             "<polygon class=\"s0\"",
+            "<rect class=\"t3\" x=\"0.0\" y=\"0.0\" width=\"4.0\" height=\"5.0\"><title>&lt;T&gt;::f</title></rect>",
             "prefers-color-scheme:dark",
         ] {
             assert!(svg.contains(part), "{part} in {svg}");
         }
         assert!(svg.ends_with("</svg>\n"));
-        assert_eq!(svg.matches("<rect").count(), 1);
+        assert_eq!(svg.matches("<rect").count(), 2);
     }
 }

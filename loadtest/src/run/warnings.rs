@@ -36,10 +36,17 @@ pub(super) fn of(
         ));
     }
     if let Some(late) = generator.late.filter(|late| late.p99 > LATE_MS) {
+        let why = if busiest >= BUSY_SHARE {
+            "it has too much to do"
+        } else {
+            "something else ran on its CPUs"
+        };
         warnings.push(format!(
-            "the generator was the bottleneck: requests left late although a connection was \
-             idle, p(99) {}; that is in the durations and is not the server's",
-            units::duration(late.p99)
+            "the generator was late: requests left late although a connection was idle, p(99) \
+             {}, its busiest thread {:.0} % busy, so {why}; that is in the durations and is not \
+             the server's",
+            units::duration(late.p99),
+            busiest * 100.0
         ));
     }
     if generator.dropped > 0 {
@@ -111,6 +118,7 @@ mod tests {
         );
         let said = warnings(|summary| summary.generator.late = late(5), &pinned);
         assert!(said.contains("left late"), "{said}");
+        assert!(said.contains("50 % busy, so something else ran"), "{said}");
         assert_eq!(
             warnings(|summary| summary.generator.late = late(0), &pinned),
             ""
