@@ -39,9 +39,9 @@ const PERIOD_MIN: Duration = HOUSEKEEPING.saturating_mul(2 * LOOKS_PER_PERIOD);
 /// Where the service manager listens (sd_notify(3)).
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 
-/// How long something is offered to a manager that takes nothing. systemd's own start limit is
-/// 90 s where a unit sets none; past that it has given the server up anyway.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// How long something is offered to a manager that takes nothing. Far above any reload of its
+/// own; one that hangs for longer needs a person, and the log says so then.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Between two offers: often enough for nobody to notice, and no work to speak of.
 const OFFER_INTERVAL: Duration = Duration::from_millis(50);
