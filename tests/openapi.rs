@@ -97,7 +97,7 @@ fn every_method_of_a_path_is_in_the_document_and_the_other_way_round() {
         }
         for (path, documented) in methods {
             let request = Request::new("PATCH", &path)
-                .field("Authorization", &format!("Bearer {}", common::ADMIN_TOKEN));
+                .field("Authorization", &format!("Bearer {}", ADMIN_TOKEN));
             let answer = Client::connect(address).call(&request);
             assert_eq!(answer.status, 405, "{path}: {answer:?}");
             let allowed = answer.field("Allow").unwrap().split(',');
@@ -493,7 +493,7 @@ fn the_page_tries_out_what_a_person_types() {
         return;
     };
     let server = Server::start();
-    Admin::of(&server).account("acme/a b?/c", "12.34");
+    Admin::of(&server).account("acme/a%20b%3F%2Fc", "12.34");
     browser.resize(1280, 900);
     browser.open(&format!("http://{}/docs", server.admin));
     browser.until(

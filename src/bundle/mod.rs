@@ -124,7 +124,10 @@ fn collect(options: &BundleOptions, stamp: &str) -> Collected {
     let config_text = match &loaded {
         Ok(config) => config.to_toml(),
         // What a start would say.
-        Err(error) => format!("# This configuration is not valid.\n# {error}\n"),
+        Err(error) => {
+            eprintln!("purser: no server would start with this configuration: {error}");
+            format!("# This configuration is not valid.\n# {error}\n")
+        }
     };
     collected.add(
         "config.toml",
