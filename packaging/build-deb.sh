@@ -5,6 +5,9 @@
 # --locked). Build on the oldest release that it is to be installed on: the package asks for
 # the C library of the machine that it was built on, or a newer one. CARGO_TARGET_DIR is
 # respected.
+#
+# Who builds it answers for it: DEBFULLNAME and DEBEMAIL, as Debian's own tools read them, become
+# its Maintainer. Without them it says that it has no address.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -20,4 +23,5 @@ for shell in bash zsh fish; do
 done
 # The tables of lines that a profiler or a core dump wants go into a package of their own:
 # five sixths of what would be installed.
-cargo deb --no-build --dbgsym ${1:+--deb-version "$1"}
+cargo deb --no-build --dbgsym ${1:+--deb-version "$1"} \
+    ${DEBEMAIL:+--maintainer "${DEBFULLNAME:-$DEBEMAIL} <$DEBEMAIL>"}

@@ -14,6 +14,7 @@ use crate::live::Live;
 use crate::logging;
 use crate::reload::ReloadMetrics;
 use crate::settings::Settings;
+use crate::slow::SlowRing;
 use crate::stages::Stage;
 use crate::tls::{Handshake, TlsMetrics};
 use crate::wallet::{Endpoint, ErrorCode, WalletMetrics};
@@ -170,6 +171,21 @@ pub fn log_exporter() -> MetricsSource {
             "Lines of the log that were dropped because whoever reads it was too slow.",
         )
         .sample(&[], logging::lines_dropped());
+    })
+}
+
+/// Writes how many slow requests were counted and not kept, in shard order.
+#[must_use]
+pub fn slow_exporter(ring: Arc<SlowRing>) -> MetricsSource {
+    Box::new(move |text| {
+        let mut missed = text.family(
+            "purser_slow_requests_missed_total",
+            Kind::Counter,
+            "Slow requests that are counted and not listed: the list was read at that moment.",
+        );
+        for (shard, count) in ring.missed().enumerate() {
+            missed.sample(&[("shard", &shard.to_string())], count);
+        }
     })
 }
 

@@ -129,6 +129,7 @@ pub fn run(
             metrics::reload_exporter(reloads.clone()),
             metrics::log_exporter(),
             usage::budget::exporter(budget),
+            metrics::slow_exporter(parts.slow.clone()),
             usage::exporter(
                 cluster.metrics().to_vec(),
                 parts.http_metrics.clone(),
@@ -248,7 +249,7 @@ impl ServeParts {
                 clock_skew_max: config.ledger.max_clock_skew,
             },
             mint: Arc::default(),
-            slow: Arc::default(),
+            slow: Arc::new(SlowRing::new(placement.shards)),
             tls_metrics: (0..shards).map(|_| Arc::default()).collect(),
             draining: Arc::default(),
         }

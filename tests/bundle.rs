@@ -4,8 +4,11 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use common::{ADMIN_TOKEN, Admin, Ended, Server, Setup, Wallet, run};
 use flate2::read::GzDecoder;
@@ -108,6 +111,73 @@ signature_keys = [{ id = "1", key = "k3y-0123456789-0123456789-01234567" }]
             names_accounts || !text.contains("acme/p1"),
             "{name}:\n{text}"
         );
+    }
+}
+
+/// Takes every connection, answers each request with nothing, and gives back what it was sent.
+fn impostor(listener: TcpListener, asked: &AtomicBool) -> String {
+    let mut heard = String::new();
+    listener.set_nonblocking(true).unwrap();
+    while !asked.load(Ordering::Acquire) {
+        let Ok((mut stream, _)) = listener.accept() else {
+            std::thread::sleep(Duration::from_millis(5));
+            continue;
+        };
+        stream.set_nonblocking(false).unwrap();
+        stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            match stream.read(&mut byte) {
+                Ok(1) => request.push(byte[0]),
+                _ => break,
+            }
+        }
+        heard.push_str(&String::from_utf8_lossy(&request));
+        let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n{}");
+    }
+    heard
+}
+
+#[test]
+fn the_admin_token_goes_to_the_server_that_has_the_data_and_to_nobody_else() {
+    // With a server whose port it is not, and without one.
+    for is_running in [true, false] {
+        let mut server = Server::start();
+        if !is_running {
+            server.signal(Signal::SIGTERM);
+            common::eventually("it ends", || server.try_ended());
+        }
+        let heard_with = |more: &[&str]| {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = listener.local_addr().unwrap().to_string();
+            let out = format!("bundle-{}.tar.gz", more.len());
+            let home = server.home.path();
+            let arguments = ["debug-bundle", "--config", "purser.toml", "--out", &out];
+            let named = ["--admin-listen", &address];
+            let asked = AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                let heard = scope.spawn(|| impostor(listener, &asked));
+                let ended = run(&[&arguments[..], &named, more].concat(), home);
+                asked.store(true, Ordering::Release);
+                (ended, heard.join().unwrap())
+            })
+        };
+        let (ended, heard) = heard_with(&[]);
+        assert!(ended.status.success(), "{ended:?}");
+        assert!(heard.contains("GET /metrics "), "{heard}");
+        assert!(!heard.contains("Authorization"), "{heard}");
+        let why = if is_running {
+            "another process than the server holds it"
+        } else {
+            "no process has the lock of a data directory here"
+        };
+        let said = format!("{why}; --send-token sends it");
+        assert!(ended.stderr.contains(&said), "{ended:?}");
+
+        let (ended, heard) = heard_with(&["--send-token"]);
+        assert!(ended.status.success(), "{ended:?}");
+        assert!(heard.contains(&format!("Bearer {ADMIN_TOKEN}")), "{heard}");
     }
 }
 

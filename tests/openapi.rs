@@ -1,7 +1,8 @@
 //! The OpenAPI document and its page: complete, served, and true.
 //!
 //! That requests and answers agree with the document is asserted by the helpers of all
-//! black-box tests (`common/contract.rs`).
+//! black-box tests (`common/contract.rs`). Without Chromium the test that clicks on the page
+//! says that it is skipped.
 
 mod common;
 
@@ -11,8 +12,8 @@ use std::path::Path;
 use std::process::Command;
 
 use common::{
-    Admin, Answer, Api, Client, Operation, Request, Server, Wallet, assert_agrees, document,
-    now_millis, token_at,
+    ADMIN_TOKEN, Admin, Answer, Api, Browser, Client, Operation, Request, Server, Wallet,
+    assert_agrees, document, now_millis, token_at,
 };
 use serde_json::Value;
 
@@ -96,7 +97,7 @@ fn every_method_of_a_path_is_in_the_document_and_the_other_way_round() {
         }
         for (path, documented) in methods {
             let request = Request::new("PATCH", &path)
-                .field("Authorization", &format!("Bearer {}", common::ADMIN_TOKEN));
+                .field("Authorization", &format!("Bearer {}", ADMIN_TOKEN));
             let answer = Client::connect(address).call(&request);
             assert_eq!(answer.status, 405, "{path}: {answer:?}");
             let allowed = answer.field("Allow").unwrap().split(',');
@@ -462,4 +463,95 @@ fn the_judge_of_all_tests_notices_each_kind_of_disagreement() {
         let judged = std::panic::catch_unwind(|| assert_agrees(api, &request, &answer));
         assert_eq!(judged.is_ok(), agrees, "case {at}: {answer:?}");
     }
+}
+
+/// Fills in a field of the page as a person does: all of it is typed anew.
+fn fill(browser: &mut Browser, field: &str, text: &str) {
+    browser.eval(&format!("document.querySelector('{field}').select()"));
+    browser.write(text);
+}
+
+/// Clicks `Send` of an operation and waits for an answer that begins with `line`.
+fn send(browser: &mut Browser, operation: &str, line: &str) -> String {
+    let answer = format!("#{operation} form [aria-live]");
+    browser.eval(&format!(
+        "document.querySelector('{answer}').replaceChildren()"
+    ));
+    browser.eval(&format!(
+        "document.querySelector('#{operation} form .send').click()"
+    ));
+    browser.until(
+        line,
+        &format!("document.querySelector('{answer}').innerText.startsWith('{line}')"),
+    );
+    browser.text(&answer)
+}
+
+#[test]
+fn the_page_tries_out_what_a_person_types() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let server = Server::start();
+    Admin::of(&server).account("acme/a%20b%3F%2Fc", "12.34");
+    browser.resize(1280, 900);
+    browser.open(&format!("http://{}/docs", server.admin));
+    browser.until(
+        "the document is shown",
+        "document.querySelectorAll('.operation').length > 20",
+    );
+
+    let refused = send(&mut browser, "readAccount", "Type the admin token");
+    assert!(refused.contains("at the top of the page"), "{refused}");
+    assert_eq!(browser.eval("document.activeElement.id"), "token");
+    browser.write("wrong");
+    send(&mut browser, "readAccount", "401 Unauthorized");
+    fill(&mut browser, "#token", ADMIN_TOKEN);
+    let unknown = send(&mut browser, "readAccount", "404 Not Found");
+    assert!(unknown.contains("no domain"), "{unknown}");
+
+    // A name that a path would take for something else; sent by keyboard.
+    fill(&mut browser, "#readAccount-domain", "acme");
+    fill(&mut browser, "#readAccount-player", "a b?/c");
+    browser.press("Enter");
+    let account = "#readAccount form [aria-live]";
+    browser.until(
+        "the account is read",
+        &format!("document.querySelector('{account}').innerText.startsWith('200')"),
+    );
+    let read = browser.text(account);
+    assert!(read.contains("\"CashFunds\": \"12.34\""), "{read}");
+    let command = browser.text("#readAccount form ~ *:last-child");
+    assert!(
+        command.contains("/admin/v1/accounts/acme/a%20b%3F%2Fc"),
+        "{command}"
+    );
+    assert!(!command.contains(ADMIN_TOKEN), "{command}");
+
+    fill(&mut browser, "#deposit-domain", "acme");
+    fill(&mut browser, "#deposit-player", "a b?/c");
+    let paid = send(&mut browser, "deposit", "200 OK");
+    assert!(paid.contains("\"CashFunds\": \"112.34\""), "{paid}");
+    // The same id with another amount, then no JSON at all.
+    let other = r#"{"TransactionID":"d-1","Amount":"0.01"}"#;
+    fill(&mut browser, "#deposit-body", other);
+    send(&mut browser, "deposit", "409 Conflict");
+    fill(&mut browser, "#deposit-body", "{");
+    send(&mut browser, "deposit", "400 Bad Request");
+    // What needs no token, and what is no JSON.
+    let metrics = send(&mut browser, "metrics", "200 OK");
+    assert!(metrics.contains("purser_build_info"), "{metrics}");
+
+    for width in [360, 768, 1280] {
+        browser.resize(width, 900);
+        let beyond = browser.eval("document.documentElement.scrollWidth - window.innerWidth");
+        assert!(
+            beyond.as_i64().unwrap() <= 0,
+            "{width} px: {beyond} px beyond"
+        );
+    }
+    // The token is in its field and nowhere else.
+    let kept = browser.eval("sessionStorage.length + localStorage.length + document.cookie.length");
+    assert_eq!(kept, 0);
+    assert_eq!(browser.complaints(), [] as [&str; 0]);
 }

@@ -11,6 +11,7 @@ use nix::sys::ptrace;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+use tempfile::TempDir;
 
 /// The service manager of one server.
 struct Manager {
@@ -26,8 +27,13 @@ impl Manager {
     /// A server that tells this manager what it does, and is watched if it is to be.
     fn start(is_watched: bool) -> (Self, Server) {
         let home = tempfile::tempdir().unwrap();
+        let socket = UnixDatagram::bind(home.path().join("notify")).unwrap();
+        Self::start_with(socket, home, is_watched)
+    }
+
+    /// The same with a socket that is there, `notify` in `home`.
+    fn start_with(socket: UnixDatagram, home: TempDir, is_watched: bool) -> (Self, Server) {
         let path = home.path().join("notify");
-        let socket = UnixDatagram::bind(&path).unwrap();
         socket
             .set_read_timeout(Some(Duration::from_millis(20)))
             .unwrap();
@@ -114,6 +120,31 @@ fn a_start_a_reload_and_a_drain_are_told() {
     assert!(server.ended().status.success());
     manager.listen();
     assert!(manager.heard.is_empty(), "{:?}", manager.heard);
+}
+
+#[test]
+fn a_manager_that_takes_nothing_holds_up_nothing_and_hears_it_later() {
+    let home = tempfile::tempdir().unwrap();
+    let socket = UnixDatagram::bind(home.path().join("notify")).unwrap();
+    let other = UnixDatagram::unbound().unwrap();
+    other.set_nonblocking(true).unwrap();
+    let full = loop {
+        if let Err(error) = other.send_to(b"FILLER=1", home.path().join("notify")) {
+            break error;
+        }
+    };
+    assert_eq!(full.kind(), ErrorKind::WouldBlock, "{full}");
+
+    // It is up all the same, and its watchdog's thread does not hang either.
+    let (mut manager, server) = Manager::start_with(socket, home, true);
+    assert_eq!(server.reload(), "done");
+
+    manager.hear("READY=1");
+    manager.hear("STATUS=serving");
+    manager.hear("WATCHDOG=1");
+    server.signal(Signal::SIGTERM);
+    manager.hear("STOPPING=1");
+    assert!(server.ended().status.success());
 }
 
 #[test]

@@ -14,7 +14,7 @@ use purser::domain::{Credential, Domain, Domains, FundsPriority};
 use purser::http::{Answer, Request, Service};
 use purser::live::View;
 use purser::settings::Settings;
-use purser::slow::SlowLog;
+use purser::slow::{SlowLog, SlowRing};
 use purser::stages::StageTimes;
 use purser::wallet::{Endpoint, Parts, Route, Session, Times, WalletService};
 use shards::ledger::{Booked, Command, Facts, Funds, Outcome};
@@ -115,7 +115,7 @@ fn service() -> WalletService<Ledger> {
             clock_skew_max: Duration::from_mins(5),
         },
         mint: Arc::default(),
-        slow: SlowLog::new(ShardId(0), Arc::default()),
+        slow: SlowLog::new(ShardId(0), Arc::new(SlowRing::new(1))),
     })
 }
 

@@ -81,7 +81,10 @@ async fn not_found(OriginalUri(uri): OriginalUri) -> AdminError {
     AdminError::new(
         StatusCode::NOT_FOUND,
         "not_found",
-        format!("nothing is at {}", uri.path()),
+        format!(
+            "nothing is at {}; /dashboard and /docs are for a browser",
+            uri.path()
+        ),
     )
 }
 

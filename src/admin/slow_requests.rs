@@ -1,6 +1,6 @@
 //! The last slow requests of the wallet, with the stages of each.
 //!
-//! Shards put them into a ring that only hands each out once, so what was read of it is kept
+//! Shards put them into a ring that hands each out only once, so what was read of it is kept
 //! here for the next who asks.
 
 use std::collections::VecDeque;
@@ -35,16 +35,9 @@ impl SlowRequests {
     /// All that are kept, newest first.
     fn newest_first(&self) -> Vec<SlowRequest> {
         let mut kept = self.kept.lock();
-        // No more than the ring holds: shards may put in as fast as it is read.
-        for _ in 0..SLOW_REQUESTS_KEPT {
-            let Some(request) = self.ring.pop() else {
-                break;
-            };
-            if kept.len() == SLOW_REQUESTS_KEPT {
-                kept.pop_front();
-            }
-            kept.push_back(request);
-        }
+        kept.extend(self.ring.take());
+        let too_many = kept.len().saturating_sub(SLOW_REQUESTS_KEPT);
+        kept.drain(..too_many);
         kept.iter().rev().cloned().collect()
     }
 }
@@ -146,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_was_read_is_there_for_the_next_who_asks() {
-        let ring = Arc::new(SlowRing::default());
+        let ring = Arc::new(SlowRing::new(2));
         let slow = SlowRequests::new(Arc::clone(&ring));
         let read = || -> Vec<i64> { slow.newest_first().iter().map(|slow| slow.at.0).collect() };
         assert!(read().is_empty());

@@ -8,7 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use super::collected::ITEM_BYTES_MAX;
+use super::peer;
 use crate::config::Secret;
+use crate::host::Host;
 
 /// For the server to take a connection, and to say something when it was asked: above what
 /// a shard that is very busy needs.
@@ -27,23 +29,40 @@ pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
+/// What opens the API, and who may have it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Credential<'a> {
+    pub(super) token: &'a Secret,
+    /// The one process that it is sent to; `None` sends it to whoever answers.
+    pub(super) process: Option<u32>,
+}
+
 /// A connection.
 pub(super) fn connect(address: SocketAddr) -> Result<TcpStream, String> {
     TcpStream::connect_timeout(&address, PATIENCE).map_err(|error| error.to_string())
 }
 
 /// The body of the answer to a GET. A refusal of health and readiness is an answer too, so
-/// its status stands before its body.
+/// its status stands before its body. A credential is sent only over a connection that was
+/// seen to end where it may.
 pub(super) fn get(
     address: SocketAddr,
     path: &str,
-    token: Option<&Secret>,
+    credential: Option<Credential<'_>>,
 ) -> Result<Vec<u8>, String> {
-    let authorization = token.map_or_else(String::new, |token| {
-        format!("Authorization: Bearer {}\r\n", token.expose())
-    });
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n{authorization}\r\n");
     let mut stream = connect(address)?;
+    let mut request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n");
+    if let Some(Credential { token, process }) = credential {
+        if let Some(process) = process {
+            peer::is_process(&Host::live(), &stream, process, PATIENCE).map_err(|why| {
+                format!("the admin token is not sent to {address}: {why}; --send-token sends it")
+            })?;
+        }
+        request.push_str("Authorization: Bearer ");
+        request.push_str(token.expose());
+        request.push_str("\r\n");
+    }
+    request.push_str("\r\n");
     let mut answer = Vec::new();
     let asked = stream
         .set_read_timeout(Some(PATIENCE))

@@ -4,8 +4,9 @@
 //! a secret may stand there.
 
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::collected::{Collected, ITEM_BYTES_MAX};
@@ -81,9 +82,8 @@ const NAMES_MAX: usize = 2_000;
 const LOCK_FILE: &str = "lock";
 
 /// Adds what is there. What this kernel or machine does not have is not missed.
-pub(super) fn collect(host: &Host, data_dir: Option<&Path>, collected: &mut Collected) {
+pub(super) fn collect(host: &Host, process: Option<u32>, collected: &mut Collected) {
     add(host, "", MACHINE, "host", "this machine", collected);
-    let process = data_dir.and_then(|directory| process_of(host, directory));
     let Some(process) = process else {
         let why = "no process has the lock of a data directory here";
         collected.miss("process", why);
@@ -99,15 +99,28 @@ pub(super) fn collect(host: &Host, data_dir: Option<&Path>, collected: &mut Coll
     );
 }
 
-/// The process that the lock names, if it is one of ours: ids are used again.
-fn process_of(host: &Host, data_dir: &Path) -> Option<u32> {
-    let process: u32 = std::fs::read_to_string(data_dir.join(LOCK_FILE))
-        .ok()?
-        .trim()
-        .parse()
-        .ok()?;
-    let name = host.text(format!("proc/{process}/comm")).ok()?;
-    name.starts_with("purser").then_some(process)
+/// The process that has the lock of a data directory: the one that the lock file names, if
+/// the kernel says that it holds the lock still, for ids are used again.
+pub(super) fn process_of(host: &Host, data_dir: &Path) -> Option<u32> {
+    let path = data_dir.join(LOCK_FILE);
+    let process: u32 = fs::read_to_string(&path).ok()?.trim().parse().ok()?;
+    let inode = fs::metadata(&path).ok()?.ino();
+    let locks = host.text("proc/locks").ok()?;
+    let holds = locks
+        .lines()
+        .any(|line| holds_lock(line, process, inode).is_some());
+    holds.then_some(process)
+}
+
+/// Whether a line of `/proc/locks` (proc(5)) is this process's lock of a whole file:
+/// `1: FLOCK ADVISORY WRITE 17 fe:00:5341188 0 EOF`. The device is not compared: some file
+/// systems show another one there than to who asks about the file.
+fn holds_lock(line: &str, process: u32, inode: u64) -> Option<()> {
+    let mut fields = line.split_ascii_whitespace();
+    let is_lock = fields.nth(1)? == "FLOCK" && fields.nth(1)? == "WRITE";
+    let is_its = fields.next()?.parse() == Ok(process);
+    let file = fields.next()?.rsplit(':').next()?;
+    (is_lock && is_its && file.parse() == Ok(inode)).then_some(())
 }
 
 fn add(
@@ -162,8 +175,6 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     fn write(root: &Path, name: &str, text: &str) {
@@ -175,7 +186,6 @@ mod tests {
     #[test]
     fn short_files_share_one_and_long_ones_have_their_own() {
         let root = tempfile::tempdir().unwrap();
-        let data = tempfile::tempdir().unwrap();
         let long = "cpu\n".repeat(SMALL_BYTES_MAX);
         write(root.path(), "proc/loadavg", "0.1 0.2\n");
         write(root.path(), "proc/cpuinfo", &long);
@@ -185,9 +195,8 @@ mod tests {
         write(root.path(), "proc/17/cmdline", "purser\0serve\0");
         write(root.path(), "proc/17/environ", "PURSER_ADMIN_TOKEN=s3cret");
         write(root.path(), "proc/17/task/18/comm", "shard-0\n");
-        fs::write(data.path().join(LOCK_FILE), "17\n").unwrap();
         let mut collected = Collected::new(None);
-        collect(&Host::below(root.path()), Some(data.path()), &mut collected);
+        collect(&Host::below(root.path()), Some(17), &mut collected);
         let items: Vec<(&str, String)> = collected
             .items
             .iter()
@@ -221,12 +230,37 @@ mod tests {
     fn a_process_that_only_got_the_same_id_is_not_the_server() {
         let root = tempfile::tempdir().unwrap();
         let data = tempfile::tempdir().unwrap();
-        write(root.path(), "proc/17/comm", "bash\n");
         let host = Host::below(root.path());
-        assert_eq!(process_of(&host, data.path()), None, "no lock");
-        fs::write(data.path().join(LOCK_FILE), "17\n").unwrap();
-        assert_eq!(process_of(&host, data.path()), None, "another program");
-        write(root.path(), "proc/17/comm", "purser\n");
-        assert_eq!(process_of(&host, data.path()), Some(17));
+        let lock = data.path().join(LOCK_FILE);
+        assert_eq!(process_of(&host, data.path()), None, "no lock file");
+        fs::write(&lock, "17\n").unwrap();
+        assert_eq!(process_of(&host, data.path()), None, "no list of locks");
+        let inode = fs::metadata(&lock).unwrap().ino();
+        for (listed, expected) in [
+            (
+                format!("FLOCK  ADVISORY  WRITE 17 fe:00:{inode} 0 EOF"),
+                Some(17),
+            ),
+            (
+                format!("FLOCK  ADVISORY  WRITE 18 fe:00:{inode} 0 EOF"),
+                None,
+            ),
+            (
+                format!("FLOCK  ADVISORY  READ 17 fe:00:{inode} 0 EOF"),
+                None,
+            ),
+            (
+                format!("POSIX  ADVISORY  WRITE 17 fe:00:{inode} 0 EOF"),
+                None,
+            ),
+            (
+                format!("FLOCK  ADVISORY  WRITE 17 fe:00:{} 0 EOF", inode + 1),
+                None,
+            ),
+        ] {
+            let locks = format!("1: FLOCK  ADVISORY  WRITE 9 fe:00:1 0 EOF\n2: {listed}\n");
+            write(root.path(), "proc/locks", &locks);
+            assert_eq!(process_of(&host, data.path()), expected, "{listed}");
+        }
     }
 }

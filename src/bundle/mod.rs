@@ -8,6 +8,8 @@
 //! * No secret is in it. The configuration is as `purser config check` prints it, nothing
 //!   that was left out there is read, and an item that holds a secret of the configuration
 //!   all the same is left out whole.
+//! * The admin token goes to the server itself and to nobody else who may have its port,
+//!   unless whoever asks says so ([`peer`]).
 //! * Nothing of the money is in it but sums: no balance, no posting, no session. Accounts are
 //!   named where slow requests and lines of the log name them.
 //! * Every item and every wait has a bound, so that it ends on a machine that is in trouble.
@@ -16,6 +18,7 @@ mod admin;
 mod archive;
 mod collected;
 mod host;
+mod peer;
 mod program;
 
 use std::fmt::Write as _;
@@ -34,6 +37,7 @@ use crate::config::{Config, Flags, Source};
 use crate::host::Host;
 use crate::tune::{self, TuneOptions};
 
+use admin::Credential;
 use collected::Collected;
 
 /// Between the two looks at the metrics: long enough for rates.
@@ -64,6 +68,11 @@ pub struct BundleOptions {
     /// Address of the admin API; overrides the file's listen.admin
     #[arg(long, value_name = "ADDR")]
     pub admin_listen: Option<SocketAddr>,
+
+    /// Send the admin token to whoever answers at that address, not only to the process that
+    /// has the data directory's lock
+    #[arg(long)]
+    pub send_token: bool,
 
     /// The unit that runs the server, whose log is asked for
     #[arg(long, value_name = "UNIT", default_value = "purser.service")]
@@ -115,20 +124,27 @@ fn collect(options: &BundleOptions, stamp: &str) -> Collected {
     let config_text = match &loaded {
         Ok(config) => config.to_toml(),
         // What a start would say.
-        Err(error) => format!("# This configuration is not valid.\n# {error}\n"),
+        Err(error) => {
+            eprintln!("purser: no server would start with this configuration: {error}");
+            format!("# This configuration is not valid.\n# {error}\n")
+        }
     };
     collected.add(
         "config.toml",
         "the effective configuration, secrets hidden, as `purser config check` prints it here",
         Ok(config_text.into_bytes()),
     );
-    // Before the rest makes work for the machine.
-    server(loaded.as_ref().ok(), options.admin_listen, &mut collected);
     let data_dir = match (&options.data_dir, &loaded) {
         (_, Ok(config)) => Some(config.data_dir.clone()),
         (Some(directory), Err(_)) => Some(PathBuf::from(directory)),
         (None, Err(_)) => None,
     };
+    let machine = Host::live();
+    let process = data_dir
+        .as_deref()
+        .and_then(|directory| host::process_of(&machine, directory));
+    // Before the rest makes work for the machine.
+    server(loaded.as_ref().ok(), options, process, &mut collected);
     if let Some(directory) = &data_dir {
         collected.add(
             "data/manifest.txt",
@@ -145,7 +161,7 @@ fn collect(options: &BundleOptions, stamp: &str) -> Collected {
         collected.miss("data", why);
     }
     tuning(options, &mut collected);
-    host::collect(&Host::live(), data_dir.as_deref(), &mut collected);
+    host::collect(&machine, process, &mut collected);
     program::collect(&options.unit, &mut collected);
     collected
 }
@@ -160,9 +176,15 @@ fn version(stamp: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// What a running server says of itself.
-fn server(config: Option<&Config>, address: Option<SocketAddr>, collected: &mut Collected) {
-    let Some(address) = address.or(config.map(|config| config.listen.admin)) else {
+/// What a running server says of itself; `process` is the one that it must be.
+fn server(
+    config: Option<&Config>,
+    options: &BundleOptions,
+    process: Option<u32>,
+    collected: &mut Collected,
+) {
+    let configured = config.map(|config| config.listen.admin);
+    let Some(address) = options.admin_listen.or(configured) else {
         let why = "the configuration that names its admin API is not valid; --admin-listen \
                    names it too";
         collected.miss("server", why);
@@ -174,11 +196,25 @@ fn server(config: Option<&Config>, address: Option<SocketAddr>, collected: &mut 
         return;
     }
     let token = config.and_then(|config| config.admin.token.as_ref());
+    let credential = match token {
+        None => Err("no admin token is configured here".to_owned()),
+        Some(token) if options.send_token => Ok(Credential {
+            token,
+            process: None,
+        }),
+        Some(token) if process.is_some() => Ok(Credential { token, process }),
+        Some(_) => Err(format!(
+            "the admin token is not sent to {address}: no process has the lock of a data \
+             directory here; --send-token sends it"
+        )),
+    };
     let mut ask = |name, about, path, needs_token: bool| {
-        let body = match (needs_token, token) {
-            (true, None) => Err("no admin token is configured here".to_owned()),
-            (true, Some(token)) => admin::get(address, path, Some(token)),
-            (false, _) => admin::get(address, path, None),
+        let body = if needs_token {
+            credential
+                .clone()
+                .and_then(|credential| admin::get(address, path, Some(credential)))
+        } else {
+            admin::get(address, path, None)
         };
         collected.add(name, about, body);
     };

@@ -26,18 +26,17 @@ function bodyOf(operation) {
   return { mediaType, text: text ?? "" };
 }
 
-/// The command for a request.
+/// The command for a request, an option a line, so that no line breaks within a word.
 function curl(request) {
-  const words = ["curl -sS"];
-  if (request.method !== "GET") words.push(`-X ${request.method}`);
+  const parts = [request.method === "GET" ? "curl -sS" : `curl -sS -X ${request.method}`];
   if (request.guarded) {
     const typed = tokenField.value;
-    words.push(typed === "" || typed === DEMO_TOKEN
+    parts.push(typed === "" || typed === DEMO_TOKEN
       ? `-H 'Authorization: Bearer ${DEMO_TOKEN}'`
       : `-H "Authorization: Bearer $PURSER_ADMIN_TOKEN"`);
   }
-  if (request.body !== undefined) words.push(`-H 'Content-Type: ${request.mediaType}'`);
-  const parts = [words.join(" "), quoted(request.url)];
+  if (request.body !== undefined) parts.push(`-H 'Content-Type: ${request.mediaType}'`);
+  parts.push(quoted(request.url));
   if (request.body !== undefined) parts.push(`--data-binary ${quoted(request.body)}`);
   return parts.join(" \\\n  ");
 }

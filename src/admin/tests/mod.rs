@@ -22,6 +22,7 @@ use super::{AdminServer, AdminState, AdminThread, AdminToken, Kind, Readiness, W
 use crate::domain::{Domain, Domains, FundsPriority};
 use crate::live::Live;
 use crate::settings::Settings;
+use crate::slow::SlowRing;
 
 const TOKEN: &str = "admin-s3cret";
 
@@ -108,7 +109,7 @@ impl Fixture {
                     scheme: "http",
                     addr: "127.0.0.1:9816".parse().unwrap(),
                 },
-                slow_ring: Arc::default(),
+                slow_ring: Arc::new(SlowRing::new(2)),
             })
             .unwrap();
         Self {

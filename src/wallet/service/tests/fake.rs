@@ -266,7 +266,7 @@ impl World {
         let ledger = Rc::new(ledger);
         let metrics = Arc::new(WalletMetrics::default());
         let draining = Arc::new(AtomicBool::new(false));
-        let slow = Arc::<SlowRing>::default();
+        let slow = Arc::new(SlowRing::new(1));
         let live = Live::new(
             Settings {
                 domains: Arc::new(domains),

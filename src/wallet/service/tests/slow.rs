@@ -15,7 +15,7 @@ fn slow_world() -> World {
 }
 
 fn kept(world: &World) -> Vec<SlowRequest> {
-    std::iter::from_fn(|| world.slow.pop()).collect()
+    world.slow.take()
 }
 
 #[test]
