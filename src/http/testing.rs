@@ -177,7 +177,7 @@ impl Service for Echo {
         out.resize(out.len() + self.padding.get(), b'.');
         request.body.fill(0);
         request.times.end(Instant::now());
-        if request.head.path == "/busy" {
+        if path == "/busy" {
             return Answer {
                 status: Status(503),
                 retry_after: Some(1),
