@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use purser::domain::{Credential, Domain, Domains, FundsPriority};
 use purser::live::View;
 use purser::settings::Settings;
-use purser::slow::SlowLog;
+use purser::slow::{SlowLog, SlowRing};
 use purser::wallet::{Parts, Times, WalletService};
 use shards::ledger::{Command, Facts, Funds, Outcome};
 use shards::types::{Amount, Balance, Currency, ShardId, UnixMillis};
@@ -88,7 +88,7 @@ pub(super) fn wallet() -> (WalletService<Ledger>, Asked) {
             clock_skew_max: Duration::from_secs(300),
         },
         mint: Arc::default(),
-        slow: SlowLog::new(ShardId(0), Arc::default()),
+        slow: SlowLog::new(ShardId(0), Arc::new(SlowRing::new(1))),
         metrics: Arc::default(),
         draining: Arc::default(),
     });

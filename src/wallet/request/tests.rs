@@ -337,7 +337,7 @@ fn flags_are_true_or_false() {
         (Some(Value::Array), "an array"),
     ] {
         for member in [Member::StartRound, Member::EndRound] {
-            let got = read("placebet", Some((member, value.clone())));
+            let got = read("placebet", Some((member, value)));
             let expected = format!("{}: true or false expected, got {found}", member.name());
             assert_eq!(got, expected);
         }
@@ -390,7 +390,7 @@ fn amounts_are_numbers_or_strings_holding_one() {
             ("credit", Member::Amount),
             ("rollbackbet", Member::FreeBetCost),
         ] {
-            let got = read(endpoint, Some((member, value.clone())));
+            let got = read(endpoint, Some((member, value)));
             let rule = got.strip_prefix(member.name()).unwrap_or_default();
             assert_eq!(rule.strip_prefix(": ").unwrap_or_default(), expected);
         }
@@ -482,7 +482,7 @@ fn string_members_take_integers_and_no_other_value() {
     ];
     for (value, expected) in cases {
         let change = Some((Member::GameId, value));
-        assert_eq!(read("createtoken", change.clone()), expected);
+        assert_eq!(read("createtoken", change), expected);
         assert_eq!(read("balance", change), expected);
     }
 }
@@ -528,7 +528,7 @@ fn an_account_is_domain_slash_player() {
     ];
     for (value, expected) in cases {
         for endpoint in ["createtoken", "balance"] {
-            let got = read(endpoint, Some((Member::OperatorAccountId, value.clone())));
+            let got = read(endpoint, Some((Member::OperatorAccountId, value)));
             let rule = got.strip_prefix("OperatorAccountID: ").unwrap_or(&got);
             assert_eq!(rule, expected);
         }
@@ -565,7 +565,7 @@ fn a_timestamp_is_text_or_whole_milliseconds() {
     ];
     for (value, found) in cases {
         for endpoint in ENDPOINTS {
-            let got = read(endpoint, Some((Member::Timestamp, value.clone())));
+            let got = read(endpoint, Some((Member::Timestamp, value)));
             match found {
                 None => assert_eq!(got, ""),
                 Some(found) => {
