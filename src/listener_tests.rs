@@ -64,16 +64,17 @@ struct Peer;
 
 impl Service for Peer {
     type Session = ();
+    type Target = ();
 
     fn check_head(&self, _: &RequestHead<'_>) -> Result<(), Rejection> {
         Ok(())
     }
 
-    fn is_always_admitted(&self, _: &RequestHead<'_>) -> bool {
+    fn is_always_admitted(&self, (): ()) -> bool {
         false
     }
 
-    async fn call(&self, (): &mut (), request: Request<'_>, body: &mut Vec<u8>) -> Answer {
+    async fn call(&self, (): &mut (), (): (), request: Request<'_>, body: &mut Vec<u8>) -> Answer {
         body.extend_from_slice(request.peer.to_string().as_bytes());
         Answer::OK
     }

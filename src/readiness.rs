@@ -14,7 +14,7 @@
 //! ready to read.
 
 use std::cell::{Cell, RefCell};
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
@@ -26,6 +26,7 @@ use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::Task;
 use glommio::io::PollableFd;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use shards::runtime::let_io_run;
 
@@ -311,8 +312,8 @@ impl AsyncRead for Stream {
                 self.registration.raise_again(&self.socket)?;
                 return Poll::Pending;
             }
-            match (&self.socket).read(buffer) {
-                Ok(count) => {
+            match recv(&self.socket, &mut *buffer, RecvFlags::empty()).map_err(io::Error::from) {
+                Ok((count, _)) => {
                     source.reads_in_a_row.set(source.reads_in_a_row.get() + 1);
                     if count < buffer.len() && !source.ended.get() {
                         source.readable.set(false);
@@ -336,7 +337,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.write_with(cx, |mut socket| socket.write(bytes))
+        self.write_with(cx, |socket| Ok(send(socket, bytes, SendFlags::NOSIGNAL)?))
     }
 
     /// Several records of TLS leave in one call.
@@ -371,6 +372,8 @@ impl Socket for Stream {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use futures_lite::{AsyncReadExt, AsyncWriteExt};
     use glommio::{LocalExecutor, LocalExecutorBuilder};
 

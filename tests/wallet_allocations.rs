@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::block_on;
 use purser::domain::{Credential, Domain, Domains, FundsPriority};
-use purser::http::{Answer, Method, Request, RequestHead, Service};
+use purser::http::{Answer, Request, Service};
 use purser::live::View;
 use purser::settings::Settings;
 use purser::slow::SlowLog;
 use purser::stages::StageTimes;
-use purser::wallet::{Parts, Session, Times, WalletService};
+use purser::wallet::{Endpoint, Parts, Route, Session, Times, WalletService};
 use shards::ledger::{Booked, Command, Facts, Funds, Outcome};
 use shards::types::{Amount, Balance, Currency, ShardId, UnixMillis};
 use shards::{Answered, Course, Submit};
@@ -124,7 +124,7 @@ const COMMON: &str = r#""PlatformKey":"GW","Sequence":"8f14e45f-ceea-467f-a8d6-2
 
 fn allocations_of_balance(account: &str) -> u64 {
     let body = format!(r#"{{{COMMON},"OperatorAccountID":"{account}","Extra":{{"a":[1,2.5]}}}}"#);
-    allocations_of("/v1.0/balance", &body)
+    allocations_of(Endpoint::Balance, &body)
 }
 
 fn allocations_of_bet(transaction: &str) -> u64 {
@@ -132,11 +132,11 @@ fn allocations_of_bet(transaction: &str) -> u64 {
     let body = format!(
         r#"{{{COMMON},"OperatorAccountID":"acme/p1","GameRoundID":"r-1","GameRoundTransactionID":"{transaction}","CurrencyCode":"GBP","Amount":10.5,"StartRound":true,"EndRound":false,"GatewaySessionToken":"{key}","JackpotContribution":0.0105}}"#
     );
-    allocations_of("/v1.0/gameround/placebet", &body)
+    allocations_of(Endpoint::PlaceBet, &body)
 }
 
 /// How many allocations one request costs once the connection has sent one.
-fn allocations_of(path: &str, body: &str) -> u64 {
+fn allocations_of(endpoint: Endpoint, body: &str) -> u64 {
     let service = service();
     let mut session = Session::default();
     let mut out = Vec::with_capacity(1_024);
@@ -147,13 +147,6 @@ fn allocations_of(path: &str, body: &str) -> u64 {
         let before = ALLOCATIONS.get();
         let now = Instant::now();
         let request = Request {
-            head: RequestHead {
-                method: Method::Post,
-                path,
-                content_type: Some(b"application/json"),
-                content_encoded: false,
-                has_length: true,
-            },
             authorization: Some(b"Basic Z3c6czNjcmV0"),
             signature: None,
             forwarded_for: &[b"198.51.100.7, 10.0.0.2"],
@@ -161,7 +154,8 @@ fn allocations_of(path: &str, body: &str) -> u64 {
             peer: "10.0.0.1".parse().unwrap(),
             body: &mut body,
         };
-        let answer = block_on(service.call(&mut session, request, &mut out));
+        let answer =
+            block_on(service.call(&mut session, Route::Endpoint(endpoint), request, &mut out));
         spent = ALLOCATIONS.get() - before;
         assert_eq!(answer, Answer::OK);
         assert!(out.starts_with(br#"{"ErrorCode":0,"#));

@@ -6,6 +6,11 @@
 //! counts from the due time, so that a stall is felt by every request that should
 //! have been sent during it.
 //!
+//! The client never sleeps. A kernel's timer is later than what an open run measures; and
+//! a server whose client sleeps has to wake it with nearly every answer, which the server
+//! that keeps its client busy would be spared. What the client spends on looking in vain
+//! does not count as its CPU time.
+//!
 //! Invariants:
 //! * a connection is in flight or idle, never both; an answer without a request, or
 //!   bytes behind an answer, end the run;
@@ -27,9 +32,6 @@ use crate::wire::{self, Verdict};
 /// A server that answers nothing for so long is stuck: the wallet's own longest
 /// wait is shorter.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
-
-/// How long to sleep without events in a closed run, to look at the clock.
-const WAIT_MS: u16 = 50;
 
 /// Several answers fit; one is below 400 bytes.
 const READ_BYTES: usize = 16 * 1024;
@@ -83,6 +85,7 @@ pub(crate) struct Sample {
     /// Size of the last answer.
     pub(crate) answer_bytes: usize,
     pub(crate) server_cpu: Duration,
+    /// Of the client's work, without what it spent on looking in vain.
     pub(crate) client_cpu: Duration,
 }
 
@@ -108,6 +111,7 @@ pub(crate) fn run(
         if before.is_none() && now >= window_start {
             client.counting = Some((window_start, window_end));
             before = Some(cpu_times()?);
+            client.in_vain = InVain::default();
         }
         Ok(())
     };
@@ -128,7 +132,9 @@ pub(crate) fn run(
         failure_first: client.failure_first,
         answer_bytes: client.answer_bytes,
         server_cpu: server_after.saturating_sub(server_before),
-        client_cpu: client_after.saturating_sub(client_before),
+        client_cpu: client_after
+            .saturating_sub(client_before)
+            .mul_f64(client.in_vain.rest_of(elapsed)),
     })
 }
 
@@ -151,7 +157,34 @@ struct Client {
     failures: u64,
     failure_first: Option<String>,
     answer_bytes: usize,
+    in_vain: InVain,
     scratch: Vec<u8>,
+}
+
+/// Time spent on looks that found nothing.
+#[derive(Default)]
+struct InVain {
+    spent: Duration,
+    /// When the last look ended, if it found nothing.
+    since: Option<Instant>,
+}
+
+impl InVain {
+    /// Which part of `elapsed` was spent on something else. Of the wall's time, as other
+    /// work on the CPU slows all of the client alike.
+    fn rest_of(&self, elapsed: Duration) -> f64 {
+        1.0 - self.spent.as_secs_f64() / elapsed.as_secs_f64()
+    }
+
+    /// A look has ended.
+    fn note(&mut self, now: Instant, ready: usize) {
+        if let Some(since) = self.since
+            && ready == 0
+        {
+            self.spent += now - since;
+        }
+        self.since = (ready == 0).then_some(now);
+    }
 }
 
 struct Connection {
@@ -200,6 +233,7 @@ impl Client {
             failures: 0,
             failure_first: None,
             answer_bytes: 0,
+            in_vain: InVain::default(),
             scratch: vec![0; READ_BYTES],
         })
     }
@@ -211,8 +245,9 @@ impl Client {
         let mut heard_at = Instant::now();
         let mut events = [EpollEvent::empty(); EVENTS_MAX];
         loop {
-            let ready = self.wait(&mut events, EpollTimeout::from(WAIT_MS))?;
+            let ready = self.look(&mut events)?;
             let now = Instant::now();
+            self.in_vain.note(now, ready);
             if now >= end {
                 return Ok(());
             }
@@ -272,9 +307,8 @@ impl Client {
             if at >= end && in_flight == 0 {
                 return Ok(());
             }
-            // No sleep: a timer of the kernel is later than what is measured here,
-            // and the client has a CPU of its own.
-            let ready = self.wait(&mut events, EpollTimeout::ZERO)?;
+            let ready = self.look(&mut events)?;
+            self.in_vain.note(Instant::now(), ready);
             if ready > 0 || in_flight == 0 {
                 heard_at = now;
             } else if now - heard_at > SILENCE_MAX {
@@ -298,8 +332,8 @@ impl Client {
             .is_some_and(|(start, end)| due >= start && due < end)
     }
 
-    fn wait(&self, events: &mut [EpollEvent], timeout: EpollTimeout) -> anyhow::Result<usize> {
-        match self.epoll.wait(events, timeout) {
+    fn look(&self, events: &mut [EpollEvent]) -> anyhow::Result<usize> {
+        match self.epoll.wait(events, EpollTimeout::ZERO) {
             Ok(ready) => Ok(ready),
             Err(nix::Error::EINTR) => Ok(0),
             Err(error) => Err(error).context("wait for sockets"),
@@ -308,6 +342,8 @@ impl Client {
 
     fn send(&mut self, id: usize, now: Instant) -> anyhow::Result<()> {
         let now_ms = self.unix_epoch_ms + (now - self.epoch).as_millis() as u64;
+        // Work since the last look.
+        self.in_vain.since = None;
         let connection = &mut self.connections[id];
         assert!(connection.since.is_none());
         let requests = &mut self.targets[connection.target].requests;

@@ -97,6 +97,8 @@ struct Round {
     flushes_per_s: f64,
     postings_per_flush: f64,
     latency_us: [f64; 3],
+    late_p95_us: f64,
+    served_p95_us: f64,
     flush_us: [f64; 2],
     busy: u64,
 }
@@ -113,6 +115,8 @@ impl Round {
             flushes_per_s: flush.count() as f64 / seconds,
             postings_per_flush: latency.count() as f64 / flush.count().max(1) as f64,
             latency_us: [0.5, 0.95, 0.99].map(|share| us(latency, share)),
+            late_p95_us: us(&sample.late_ns, 0.95),
+            served_p95_us: us(&sample.served_ns, 0.95),
             flush_us: [0.5, 0.95].map(|share| us(flush, share)),
             busy: sample.busy,
         }
@@ -196,6 +200,8 @@ impl Options {
         }
         Ok(Sample {
             latency_ns: Histogram::new(),
+            late_ns: Histogram::new(),
+            served_ns: Histogram::new(),
             flush_ns,
             elapsed: began.elapsed(),
             busy: 0,
@@ -283,9 +289,12 @@ fn table(rounds: &[Round]) -> String {
         "p50 us",
         "p95 us",
         "p99 us",
+        "late p95",
+        "served p95",
         "flush p50",
         "flush p95",
         "p95/flush",
+        "srv/flush",
         "of floor",
         "busy",
     ];
@@ -310,9 +319,12 @@ fn table(rounds: &[Round]) -> String {
             (of(&|r| r.latency_us[0]), 0),
             (of(&|r| r.latency_us[1]), 0),
             (of(&|r| r.latency_us[2]), 0),
+            (of(&|r| r.late_p95_us), 0),
+            (of(&|r| r.served_p95_us), 0),
             (of(&|r| r.flush_us[0]), 0),
             (of(&|r| r.flush_us[1]), 0),
             (of(&|r| r.latency_us[1] / r.flush_us[0]), 2),
+            (of(&|r| r.served_p95_us / r.flush_us[0]), 2),
             (of_floor, 3),
             (of(&|r| r.busy as f64), 0),
         ] {
@@ -343,6 +355,8 @@ mod tests {
             let is_floor = round.row == Row::Floor;
             assert!(round.flushes_per_s > 0.0, "{round:?}");
             assert_eq!(round.postings_per_s > 0.0, !is_floor, "{round:?}");
+            assert_eq!(round.served_p95_us > 0.0, !is_floor, "{round:?}");
+            assert!(round.served_p95_us <= round.latency_us[1], "{round:?}");
         }
         let table = table(&rounds);
         let floor = table.lines().find(|line| line.starts_with("floor"));

@@ -149,7 +149,7 @@ impl Report {
         for row in Row::ALL {
             let rounds = self.of(row);
             let share = median(rounds.iter().map(|round| round.client_cpu_share));
-            // An open run spins on purpose: there its lateness is what counts.
+            // In an open run its lateness is what counts.
             if self.rate_per_s.is_none() && share > CLIENT_CPU_SHARE_MAX {
                 warnings.push(format!(
                     "{}: the client used {:.0} % of its CPU, so the server may be faster than \
@@ -311,7 +311,7 @@ mod tests {
         busy.client_cpu_share = 0.95;
         let mut report = report(vec![busy]);
         assert_eq!(report.warnings().len(), 1);
-        // An open run spins: its client always uses a whole CPU.
+        // What its lateness says in an open run, its CPU time need not.
         report.rate_per_s = Some(100.0);
         assert_eq!(report.warnings(), Vec::<String>::new());
         report.rounds[0].late_p99_us = Some(150.0);

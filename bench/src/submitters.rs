@@ -43,7 +43,12 @@ pub(crate) struct Plan {
 
 /// What was counted in the window.
 pub(crate) struct Sample {
+    /// From the moment each was due; in a closed loop from its submission.
     pub(crate) latency_ns: Histogram,
+    /// Of those, what passed before its submission: the load's own timer.
+    pub(crate) late_ns: Histogram,
+    /// And what passed behind it: what the shard took.
+    pub(crate) served_ns: Histogram,
     pub(crate) flush_ns: Histogram,
     pub(crate) elapsed: Duration,
     /// Deposits that were refused because the shard was too busy, and sent again.
@@ -64,6 +69,8 @@ struct Run {
     flush_ns: RefCell<Histogram>,
     stopping: Cell<bool>,
     latency_ns: RefCell<Histogram>,
+    late_ns: RefCell<Histogram>,
+    served_ns: RefCell<Histogram>,
     busy: Cell<u64>,
     failure: RefCell<Option<anyhow::Error>>,
 }
@@ -74,6 +81,7 @@ impl Run {
         let number = self.next.get();
         self.next.set(number + 1);
         let command = players::deposit(number % PLAYERS, number)?;
+        let submitted = Instant::now();
         loop {
             match self.handle.submit(command.clone()).await.result {
                 Ok(Outcome::Accepted(_)) => break,
@@ -87,8 +95,14 @@ impl Run {
         }
         let now = Instant::now();
         if self.is_counting(now) {
-            let took_ns = now.saturating_duration_since(due).as_nanos() as u64;
-            self.latency_ns.borrow_mut().record(took_ns);
+            for (times, from, to) in [
+                (&self.latency_ns, due, now),
+                (&self.late_ns, due, submitted),
+                (&self.served_ns, submitted, now),
+            ] {
+                let took_ns = to.saturating_duration_since(from).as_nanos() as u64;
+                times.borrow_mut().record(took_ns);
+            }
         }
         Ok(())
     }
@@ -149,6 +163,8 @@ pub(crate) async fn drive(
         flush_ns: RefCell::new(Histogram::new()),
         stopping: Cell::new(false),
         latency_ns: RefCell::new(Histogram::new()),
+        late_ns: RefCell::new(Histogram::new()),
+        served_ns: RefCell::new(Histogram::new()),
         busy: Cell::new(0),
         failure: RefCell::new(None),
     });
@@ -157,6 +173,8 @@ pub(crate) async fn drive(
         Some(error) => Err(error),
         None => Ok(Sample {
             latency_ns: run.latency_ns.replace(Histogram::new()),
+            late_ns: run.late_ns.replace(Histogram::new()),
+            served_ns: run.served_ns.replace(Histogram::new()),
             flush_ns: run.flush_ns.replace(Histogram::new()),
             elapsed: run.elapsed.get(),
             busy: run.busy.get(),

@@ -110,7 +110,7 @@ struct Connection<'s, S: Service, IO> {
     session: S::Session,
     /// Of the answer that is being made; kept for its memory.
     answer_body: Vec<u8>,
-    remembered: Remembered,
+    remembered: Remembered<S::Target>,
     /// Whether no request has come yet.
     is_fresh: bool,
     /// When the first byte of the request at hand came, or its turn if that came before.
@@ -128,8 +128,8 @@ struct Connection<'s, S: Service, IO> {
 
 impl<S: Service, IO: Socket> Connection<'_, S, IO> {
     async fn serve_request(&mut self) -> Next {
-        let head = match self.read_head().await {
-            Ok(head) => head,
+        let (head, target) = match self.read_head().await {
+            Ok(found) => found,
             Err(next) => return next,
         };
         self.is_fresh = false;
@@ -139,14 +139,18 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
                 return self.reject(&rejection, ConnectionField::Close, is_head(&head));
             }
         };
-        let next = match self.judge(&head) {
+        let judged = match target {
+            Some(target) => Ok(target),
+            None => self.judge(&head),
+        };
+        let next = match judged {
             Err(rejection) => self.refuse(&head, &mut body, &rejection).await,
-            Ok(()) => match self.read_body(&head, &mut body).await {
+            Ok(target) => match self.read_body(&head, &mut body).await {
                 Err(BodyFailed::Rejected(rejection)) => {
                     self.reject(&rejection, ConnectionField::Close, is_head(&head))
                 }
                 Err(BodyFailed::Broken) => Next::Close,
-                Ok((len, consumed)) => self.answer(&head, len, consumed).await,
+                Ok((len, consumed)) => self.answer(&head, target, len, consumed).await,
             },
         };
         if next == Next::Request {
@@ -156,8 +160,8 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
         }
     }
 
-    /// Waits for the head of the next request.
-    async fn read_head(&mut self) -> Result<Head, Next> {
+    /// Waits for the head of the next request; where it leads, if it was here before.
+    async fn read_head(&mut self) -> Result<(Rc<Head>, Option<S::Target>), Next> {
         let mut parser = HeadParser::default();
         // A new connection that says nothing gets as long as one that says half a head.
         let idle_timeout = if self.is_fresh {
@@ -171,15 +175,12 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
         loop {
             let bytes = self.wire.input.bytes();
             if !bytes.is_empty() {
-                if !has_begun && let Some(head) = self.remembered.find(bytes) {
-                    return Ok(head);
+                if !has_begun && let Some((head, target)) = self.remembered.find(bytes) {
+                    return Ok((head, Some(target)));
                 }
                 let limits = self.shared.limits();
                 match parser.parse(bytes, &limits) {
-                    Parsed::Head(head) => {
-                        self.remembered.keep(bytes, &head);
-                        return Ok(head);
-                    }
+                    Parsed::Head(head) => return Ok((Rc::new(head), None)),
                     Parsed::Rejected(rejection) => {
                         let without_body = parser.is_head_request();
                         return Err(self.reject(&rejection, ConnectionField::Close, without_body));
@@ -219,8 +220,9 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
     }
 
     /// Everything that a head decides, once its framing is sound.
-    fn judge(&self, head: &Head) -> Result<(), Rejection> {
-        let Some(request_head) = head.request_head(self.wire.input.bytes()) else {
+    fn judge(&mut self, head: &Rc<Head>) -> Result<S::Target, Rejection> {
+        let bytes = self.wire.input.bytes();
+        let Some(request_head) = head.request_head(bytes) else {
             return Err(Rejection {
                 close: false,
                 ..Rejection::closing(501, "Method: unknown")
@@ -232,7 +234,9 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
                 ..Rejection::closing(417, "Expect: only 100-continue can be fulfilled")
             });
         }
-        self.service.check_head(&request_head)
+        let target = self.service.check_head(&request_head)?;
+        self.remembered.keep(bytes, head, target);
+        Ok(target)
     }
 
     /// Answers a request whose head is refused, at once, then takes its body away.
@@ -329,10 +333,16 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
     }
 
     /// Has the service answer a complete request, if there is room for it.
-    async fn answer(&mut self, head: &Head, body_len: usize, body_consumed: usize) -> Next {
+    async fn answer(
+        &mut self,
+        head: &Head,
+        target: S::Target,
+        body_len: usize,
+        body_consumed: usize,
+    ) -> Next {
         let shared = self.shared;
         let consumed = head.len + body_consumed;
-        if shared.admission.is_full() && !self.is_always_admitted(head) {
+        if shared.admission.is_full() && !self.service.is_always_admitted(target) {
             shared.metrics.requests_refused_full.add(1);
             self.refusals += 1;
             let field = self.connection_field(head, Some(consumed));
@@ -343,7 +353,7 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
         shared.metrics.requests.add(1);
         let in_flight = shared.admission.begin();
         let mut times = StageTimes::begin(self.begun_at, self.wire.filled_at);
-        let answer = self.call(head, body_len, &mut times).await;
+        let answer = self.call(head, target, body_len, &mut times).await;
         drop(in_flight);
         // The next request, if it is there already, has the connection from here on.
         self.wire.filled_at = times.until();
@@ -371,13 +381,14 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
         Ok(())
     }
 
-    fn is_always_admitted(&self, head: &Head) -> bool {
-        head.request_head(self.wire.input.bytes())
-            .is_some_and(|head| self.service.is_always_admitted(&head))
-    }
-
     /// Calls the service. While it is not ready, answers to earlier requests go out.
-    async fn call(&mut self, head: &Head, body_len: usize, times: &mut StageTimes) -> Answer {
+    async fn call(
+        &mut self,
+        head: &Head,
+        target: S::Target,
+        body_len: usize,
+        times: &mut StageTimes,
+    ) -> Answer {
         let Wire {
             io, input, output, ..
         } = &mut self.wire;
@@ -386,9 +397,6 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
         let head_bytes = &*head_bytes;
         let mut lines = [&[][..]; FORWARDED_FOR_MAX];
         let request = Request {
-            head: head
-                .request_head(head_bytes)
-                .expect("an unknown method was refused"),
             authorization: head.authorization(head_bytes),
             signature: head.signature(head_bytes),
             forwarded_for: head.forwarded_for(head_bytes, &mut lines),
@@ -397,10 +405,11 @@ impl<S: Service, IO: Socket> Connection<'_, S, IO> {
             body: &mut rest[..body_len],
         };
         self.answer_body.clear();
-        let mut call = pin!(
-            self.service
-                .call(&mut self.session, request, &mut self.answer_body)
-        );
+        let mut call =
+            pin!(
+                self.service
+                    .call(&mut self.session, target, request, &mut self.answer_body)
+            );
         poll_fn(|cx| {
             let answer = call.as_mut().poll(cx);
             if answer.is_pending() {

@@ -70,11 +70,9 @@ pub struct RequestHead<'a> {
     pub has_length: bool,
 }
 
-/// One complete request.
+/// One complete request, of which the service has seen the [`RequestHead`] already.
 #[derive(Debug)]
 pub struct Request<'a> {
-    /// What the service has seen already.
-    pub head: RequestHead<'a>,
     /// The `Authorization` field as sent.
     pub authorization: Option<&'a [u8]>,
     /// The `X-Signature` field as sent; empty, when there are two of them.
@@ -155,21 +153,26 @@ pub trait Service {
     /// State that lives as long as a connection, such as a credential already checked.
     type Session: Default;
 
-    /// Judges a head before its body is read: unknown path, method, media type.
+    /// Where a head leads, such as an endpoint.
+    type Target: Copy;
+
+    /// Judges a head before its body is read: unknown path, method, media type. By the
+    /// head alone, so the same head leads to the same target for ever.
     ///
     /// # Errors
     /// The [`Rejection`] to answer with.
-    fn check_head(&self, head: &RequestHead<'_>) -> Result<(), Rejection>;
+    fn check_head(&self, head: &RequestHead<'_>) -> Result<Self::Target, Rejection>;
 
     /// Whether a request is answered also when the shard has as many in flight as it
     /// may: one that waits for nobody and asks how the server is.
-    fn is_always_admitted(&self, head: &RequestHead<'_>) -> bool;
+    fn is_always_admitted(&self, target: Self::Target) -> bool;
 
-    /// Answers a request, writing the body of the answer into `body`, which comes empty,
-    /// and ends the request's times.
+    /// Answers a request to a target, writing the body of the answer into `body`, which
+    /// comes empty, and ends the request's times.
     fn call(
         &self,
         session: &mut Self::Session,
+        target: Self::Target,
         request: Request<'_>,
         body: &mut Vec<u8>,
     ) -> impl Future<Output = Answer>;

@@ -128,7 +128,10 @@ impl Service for Echo {
     /// Requests on this connection.
     type Session = usize;
 
-    fn check_head(&self, head: &RequestHead<'_>) -> Result<(), Rejection> {
+    /// What was asked for; the path lives as long as the test program.
+    type Target = (Method, &'static str);
+
+    fn check_head(&self, head: &RequestHead<'_>) -> Result<Self::Target, Rejection> {
         let refused = |status, allow| Rejection {
             close: false,
             allow,
@@ -137,18 +140,24 @@ impl Service for Echo {
         match head.path {
             "/missing" => Err(refused(404, None)),
             "/read" if head.method != Method::Get => Err(refused(405, Some("GET"))),
-            _ => Ok(()),
+            path => Ok((head.method, path.to_owned().leak())),
         }
     }
 
-    fn is_always_admitted(&self, head: &RequestHead<'_>) -> bool {
-        head.path == "/health"
+    fn is_always_admitted(&self, (_, path): Self::Target) -> bool {
+        path == "/health"
     }
 
-    async fn call(&self, count: &mut usize, request: Request<'_>, out: &mut Vec<u8>) -> Answer {
+    async fn call(
+        &self,
+        count: &mut usize,
+        (method, path): Self::Target,
+        request: Request<'_>,
+        out: &mut Vec<u8>,
+    ) -> Answer {
         assert!(out.is_empty());
         *count += 1;
-        if request.head.path == "/later" {
+        if path == "/later" {
             poll_fn(|cx| {
                 self.gate.set(Some(cx.waker().clone()));
                 if self.gate_is_open.get() {
@@ -159,11 +168,10 @@ impl Service for Echo {
             })
             .await;
         }
-        if request.head.path == "/yielding" {
+        if path == "/yielding" {
             yield_now().await;
         }
         let text = String::from_utf8_lossy(request.body);
-        let (method, path) = (request.head.method, request.head.path);
         out.extend_from_slice(format!("{count} {method:?} {path} {text}").as_bytes());
         out.resize(out.len() + self.padding.get(), b'.');
         request.body.fill(0);

@@ -14,8 +14,8 @@
 //! * What the fast reader takes, the slow one takes, and finds the same members.
 //! * So whether a body is accepted depends on the slow reader's rules alone.
 
-use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -58,6 +58,8 @@ pub(super) struct JsonReader {
     buffers: Buffers,
     tape: Tape<'static>,
     original: Vec<u8>,
+    /// Texts that the slow reader resolved, one behind the other.
+    resolved: String,
 }
 
 impl Default for JsonReader {
@@ -66,6 +68,7 @@ impl Default for JsonReader {
             buffers: Buffers::new(BODY_BYTES_USUAL),
             tape: Tape(Vec::new()),
             original: Vec::with_capacity(BODY_BYTES_USUAL),
+            resolved: String::new(),
         }
     }
 }
@@ -78,17 +81,25 @@ impl fmt::Debug for JsonReader {
 }
 
 impl JsonReader {
-    /// Reads the members that the protocol knows; the body is overwritten.
+    /// Reads the members that the protocol knows into `members`, which come empty; the
+    /// body is overwritten.
     ///
     /// # Errors
     /// [`JsonError`] says why the body is not one JSON object in UTF-8.
-    pub(super) fn read<'a>(&'a mut self, body: &'a mut [u8]) -> Result<Members<'a>, JsonError> {
+    pub(super) fn read<'a>(
+        &'a mut self,
+        body: &'a mut [u8],
+        members: &mut Members<'a>,
+    ) -> Result<(), JsonError> {
         self.original.clear();
         self.original.extend_from_slice(body);
-        match read_fast(&mut self.buffers, &mut self.tape, &self.original, body) {
-            Some(members) => Ok(members),
-            None => read_slow(&self.original),
+        let (buffers, tape) = (&mut self.buffers, &mut self.tape);
+        if read_fast(buffers, tape, &self.original, body, members).is_some() {
+            return Ok(());
         }
+        // It may have found some before it gave up.
+        *members = Members::default();
+        read_slow(&self.original, &mut self.resolved, members)
     }
 }
 
@@ -98,21 +109,26 @@ fn read_fast<'a>(
     kept: &mut Tape<'static>,
     original: &'a [u8],
     body: &'a mut [u8],
-) -> Option<Members<'a>> {
+    members: &mut Members<'a>,
+) -> Option<()> {
     let mut tape = std::mem::replace(kept, Tape(Vec::new())).reset();
     let parsed = simd_json::fill_tape(body, buffers, &mut tape);
-    let members = parsed
+    let read = parsed
         .ok()
-        .and_then(|()| collect(&tape.0, buffers.structural_indexes(), original));
+        .and_then(|()| collect(&tape.0, buffers.structural_indexes(), original, members));
     *kept = tape.reset();
-    members
+    read
 }
 
-fn collect<'a>(tape: &[Node<'a>], structurals: &[u32], original: &'a [u8]) -> Option<Members<'a>> {
+fn collect<'a>(
+    tape: &[Node<'a>],
+    structurals: &[u32],
+    original: &'a [u8],
+    members: &mut Members<'a>,
+) -> Option<()> {
     let (Node::Object { len, .. }, mut at) = (tape.first()?, 1) else {
         return None;
     };
-    let mut members = Members::default();
     let mut positions = Positions {
         structurals: structurals.iter(),
         original,
@@ -132,7 +148,7 @@ fn collect<'a>(tape: &[Node<'a>], structurals: &[u32], original: &'a [u8]) -> Op
             continue;
         };
         let value = match node {
-            Node::String(text) => Some(Value::Text(Cow::Borrowed(text))),
+            Node::String(text) => Some(Value::Text(text)),
             Node::Object { .. } => Some(Value::Object),
             Node::Array { .. } => Some(Value::Array),
             Node::Static(StaticNode::Null) => None,
@@ -141,7 +157,7 @@ fn collect<'a>(tape: &[Node<'a>], structurals: &[u32], original: &'a [u8]) -> Op
         };
         members.set(member, value);
     }
-    Some(members)
+    Some(())
 }
 
 /// Finds where a tape node begins in the body; asked in ascending order.
@@ -180,7 +196,11 @@ fn number_at(original: &[u8], at: usize) -> Option<&str> {
 }
 
 #[cold]
-fn read_slow(original: &[u8]) -> Result<Members<'_>, JsonError> {
+fn read_slow<'a>(
+    original: &'a [u8],
+    resolved: &'a mut String,
+    members: &mut Members<'a>,
+) -> Result<(), JsonError> {
     let text = std::str::from_utf8(original).map_err(|error| JsonError::NotUtf8 {
         at: error.valid_up_to(),
     })?;
@@ -200,24 +220,45 @@ fn read_slow(original: &[u8]) -> Result<Members<'_>, JsonError> {
     if let Some(at) = lone_surrogate(text.as_bytes()) {
         return Err(JsonError::LoneSurrogate { at });
     }
-    let mut members = Members::default();
+    let mut values = Vec::with_capacity(known.len());
+    resolved.clear();
     for (member, raw) in known {
-        let value = value_of(raw.get()).map_err(|error| JsonError::Syntax(error.to_string()))?;
+        let value = value_of(raw.get(), resolved);
+        let value = value.map_err(|error| JsonError::Syntax(error.to_string()))?;
+        values.push((member, value));
+    }
+    // From here on the resolved texts stay where they are, and may be borrowed.
+    let resolved = &*resolved;
+    for (member, value) in values {
+        let value = match value {
+            Resolved::Text(range) => Some(Value::Text(&resolved[range])),
+            Resolved::Other(value) => value,
+        };
         members.set(member, value);
     }
-    Ok(members)
+    Ok(())
 }
 
-fn value_of(raw: &str) -> Result<Option<Value<'_>>, serde_json::Error> {
-    Ok(match raw.as_bytes().first() {
-        Some(b'"') => Some(Value::Text(Cow::Owned(serde_json::from_str(raw)?))),
+/// A value whose text, if it is one, lies among the resolved ones.
+enum Resolved<'a> {
+    Text(Range<usize>),
+    Other(Option<Value<'a>>),
+}
+
+fn value_of<'a>(raw: &'a str, resolved: &mut String) -> Result<Resolved<'a>, serde_json::Error> {
+    Ok(Resolved::Other(match raw.as_bytes().first() {
+        Some(b'"') => {
+            let start = resolved.len();
+            resolved.push_str(&serde_json::from_str::<String>(raw)?);
+            return Ok(Resolved::Text(start..resolved.len()));
+        }
         Some(b'{') => Some(Value::Object),
         Some(b'[') => Some(Value::Array),
         Some(b't') => Some(Value::Bool(true)),
         Some(b'f') => Some(Value::Bool(false)),
         Some(b'n') => None,
         _ => Some(Value::Number(raw)),
-    })
+    }))
 }
 
 /// Where the first `\u` escape stands that is half of a surrogate pair. The text

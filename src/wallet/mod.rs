@@ -30,5 +30,5 @@ pub use error_code::ErrorCode;
 pub use metrics::WalletMetrics;
 pub use mint::TokenMint;
 pub use refusal::Times;
-pub use routes::Endpoint;
+pub use routes::{Endpoint, Route};
 pub use service::{Parts, WalletService};

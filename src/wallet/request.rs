@@ -61,7 +61,7 @@ impl Read for Common {
 
 /// The platform's id of the request, for logs; `None` if the request has no valid one.
 #[must_use]
-pub(super) fn sequence<'m>(members: &'m Members<'_>) -> Option<&'m str> {
+pub(super) fn sequence<'a>(members: &Members<'a>) -> Option<&'a str> {
     fields::optional(members, Member::Sequence).ok().flatten()
 }
 

@@ -84,7 +84,7 @@ impl Endpoint {
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Route {
+pub enum Route {
     /// Whether the server takes requests, for load balancers.
     Health,
     /// The protocol itself.
@@ -123,9 +123,7 @@ pub(super) fn check_head(head: &RequestHead<'_>) -> Result<Route, Rejection> {
     }
 }
 
-/// The answer for a path that leads nowhere.
-#[must_use]
-pub(super) fn unknown_path() -> Rejection {
+fn unknown_path() -> Rejection {
     rejection(
         404,
         "unknown path; paths are case-sensitive and have no trailing slash",

@@ -29,6 +29,7 @@ use super::echo::Echo;
 use super::error_code::ErrorCode;
 use super::failure::Failure;
 use super::json::JsonReader;
+use super::members::Members;
 use super::metrics::WalletMetrics;
 use super::mint::TokenMint;
 use super::refusal::Times;
@@ -84,9 +85,11 @@ struct Caller<'r> {
     /// Where its time goes.
     times: &'r mut StageTimes,
     /// Its `Sequence`, for logs.
-    sequence: Option<Echo>,
+    sequence: Echo,
     /// Whose request it says to be, for logs, once that has the form of an account id.
-    account: Option<Echo>,
+    account: Echo,
+    /// The id of its booking, for the answer.
+    transaction: Echo,
 }
 
 impl<'r> Caller<'r> {
@@ -101,29 +104,31 @@ impl<'r> Caller<'r> {
 
 impl<L: Submit> Service for WalletService<L> {
     type Session = Session;
+    type Target = Route;
 
-    fn check_head(&self, head: &RequestHead<'_>) -> Result<(), Rejection> {
-        routes::check_head(head).map(|_| ())
+    fn check_head(&self, head: &RequestHead<'_>) -> Result<Route, Rejection> {
+        routes::check_head(head)
     }
 
     /// A full shard is not a dead one: a load balancer must not take it away.
-    fn is_always_admitted(&self, head: &RequestHead<'_>) -> bool {
-        Route::of_path(head.path) == Some(Route::Health)
+    fn is_always_admitted(&self, route: Route) -> bool {
+        route == Route::Health
     }
 
     async fn call(
         &self,
         session: &mut Session,
+        route: Route,
         request: Request<'_>,
         body: &mut Vec<u8>,
     ) -> Answer {
-        match Route::of_path(request.head.path) {
-            Some(Route::Health) => {
+        match route {
+            Route::Health => {
                 let answer = self.health(body);
                 request.times.end(Instant::now());
                 answer
             }
-            Some(Route::Endpoint(endpoint)) => {
+            Route::Endpoint(endpoint) => {
                 let settings = self.parts.settings.get();
                 if settings.domains.any_signed() {
                     session.signed.keep(request.signature, request.body);
@@ -135,19 +140,11 @@ impl<L: Submit> Service for WalletService<L> {
                     forwarded_for: request.forwarded_for,
                     peer: request.peer,
                     times: request.times,
-                    sequence: None,
-                    account: None,
+                    sequence: Echo::new(),
+                    account: Echo::new(),
+                    transaction: Echo::new(),
                 };
                 self.answer(endpoint, caller, request.body, body).await
-            }
-            None => {
-                let rejection = routes::unknown_path();
-                self.write_rejection(&rejection, body);
-                request.times.end(Instant::now());
-                Answer {
-                    status: rejection.status,
-                    retry_after: None,
-                }
             }
         }
     }
@@ -196,7 +193,7 @@ impl<L: Submit> WalletService<L> {
         }
         tracing::debug!(
             op = endpoint.name(),
-            sequence = caller.sequence.as_ref().map(Echo::as_str),
+            sequence = caller.sequence.get(),
             code = code.number(),
             status = answer.status.0,
             took_us = took.as_micros(),
@@ -207,7 +204,7 @@ impl<L: Submit> WalletService<L> {
 
     #[cold]
     fn keep_slow(&self, endpoint: Endpoint, code: ErrorCode, caller: &Caller<'_>) {
-        let text = |echo: &Option<Echo>| echo.as_ref().map(|echo| Box::from(echo.as_str()));
+        let text = |echo: &Echo| echo.get().map(Box::from);
         let slow = SlowRequest {
             at: (self.parts.clock)(),
             op: endpoint.name(),
@@ -285,8 +282,11 @@ impl<L: Submit> WalletService<L> {
     /// Body to request.
     fn read<R: Read>(&self, caller: &mut Caller<'_>, body: &mut [u8]) -> Result<R, Failure> {
         let mut reader = self.reader.borrow_mut();
-        let members = reader.read(body)?;
-        caller.sequence = request::sequence(&members).map(Echo::of);
+        let mut members = Members::default();
+        reader.read(body, &mut members)?;
+        if let Some(sequence) = request::sequence(&members) {
+            caller.sequence.set(sequence);
+        }
         Ok(R::read(&members)?)
     }
 
@@ -297,7 +297,7 @@ impl<L: Submit> WalletService<L> {
         account: &AccountId,
         common: &Common,
     ) -> Result<&'r Domain, Failure> {
-        caller.account = Some(Echo::of(account.as_str()));
+        caller.account.set(account.as_str());
         let domain = caller.domain_of(account)?;
         self.authorise(caller, domain, common)?;
         Ok(domain)

@@ -7,6 +7,7 @@ use std::hint::black_box;
 use shards::ledger::{Booked, Funds};
 
 use super::json::JsonReader;
+use super::members::Members;
 use super::request::{PlaceBet, Read, ReadBalance};
 use super::response;
 use super::routes::Endpoint;
@@ -20,9 +21,10 @@ impl BodyReader {
     /// Body to request. Tells whether it is a valid one of a balance or a bet; the body is
     /// overwritten.
     pub fn reads(&mut self, endpoint: Endpoint, body: &mut [u8]) -> bool {
-        let Ok(members) = self.0.read(body) else {
+        let mut members = Members::default();
+        if self.0.read(body, &mut members).is_err() {
             return false;
-        };
+        }
         match endpoint {
             Endpoint::Balance => black_box(ReadBalance::read(&members)).is_ok(),
             Endpoint::PlaceBet => black_box(PlaceBet::read(&members)).is_ok(),

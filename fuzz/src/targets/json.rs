@@ -4,9 +4,9 @@
 use std::time::Instant;
 
 use futures_lite::future::block_on;
-use purser::http::{Method, Request, RequestHead, Service};
+use purser::http::{Request, Service};
 use purser::stages::StageTimes;
-use purser::wallet::{Endpoint, Session};
+use purser::wallet::{Endpoint, Route, Session};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use shards::ledger::Command;
@@ -93,13 +93,6 @@ fn ask(endpoint: Endpoint, body: &[u8]) -> Result<Said, String> {
     let mut body = body.to_vec();
     let now = Instant::now();
     let request = Request {
-        head: RequestHead {
-            method: Method::Post,
-            path: endpoint.path(),
-            content_type: Some(b"application/json"),
-            content_encoded: false,
-            has_length: true,
-        },
         authorization: Some(AUTHORIZATION),
         signature: None,
         forwarded_for: &[],
@@ -109,7 +102,7 @@ fn ask(endpoint: Endpoint, body: &[u8]) -> Result<Said, String> {
     };
     let mut out = Vec::new();
     let mut session = Session::default();
-    block_on(service.call(&mut session, request, &mut out));
+    block_on(service.call(&mut session, Route::Endpoint(endpoint), request, &mut out));
     let answer: serde_json::Value =
         serde_json::from_slice(&out).map_err(|error| format!("the answer is no JSON: {error}"))?;
     if !answer["ErrorCode"].is_i64() {

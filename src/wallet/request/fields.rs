@@ -75,7 +75,7 @@ pub(super) fn recorded(members: &Members<'_>, member: Member) -> Result<Text, In
 pub(super) fn flag(members: &Members<'_>, member: Member) -> Result<bool, Invalid> {
     match members.get(member) {
         None => Err(missing(member)),
-        Some(Value::Bool(flag)) => Ok(*flag),
+        Some(Value::Bool(flag)) => Ok(flag),
         Some(_) => Err(invalid(
             member,
             format!("true or false expected, got {}", found(members, member)),
@@ -125,16 +125,16 @@ fn decimal<T>(
     })
 }
 
-pub(super) fn required<'m>(members: &'m Members<'_>, member: Member) -> Result<&'m str, Invalid> {
+pub(super) fn required<'a>(members: &Members<'a>, member: Member) -> Result<&'a str, Invalid> {
     optional(members, member)?.ok_or_else(|| missing(member))
 }
 
 /// The text of a string member: a string, or an integer as it was written.
-pub(super) fn optional<'m>(
-    members: &'m Members<'_>,
+pub(super) fn optional<'a>(
+    members: &Members<'a>,
     member: Member,
-) -> Result<Option<&'m str>, Invalid> {
-    let text: &str = match members.get(member) {
+) -> Result<Option<&'a str>, Invalid> {
+    let text = match members.get(member) {
         None => return Ok(None),
         Some(Value::Text(text)) => text,
         Some(Value::Number(raw)) if is_integer(raw) => raw,

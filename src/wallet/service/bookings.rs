@@ -18,7 +18,6 @@ use shards::types::{AccountId, AmountError, Currency, GameId, SessionKey, UnixMi
 
 use super::{Caller, WalletService};
 use crate::domain::{Domain, FundsPriority};
-use crate::wallet::echo::Echo;
 use crate::wallet::failure::Failure;
 use crate::wallet::members::Member;
 use crate::wallet::refusal::Stated;
@@ -45,7 +44,7 @@ impl<L: Submit> WalletService<L> {
         let cost = booking.payment.free_bet_cost.as_ref();
         let has_cost = cost.is_some_and(|cost| !cost.is_zero());
         let free_play = has_cost || booking.free_game_offer.is_some();
-        let (round, beside) = self.judge_round(caller, domain, booking, session).await?;
+        let (round, stated) = self.judge_round(caller, domain, booking, session).await?;
         let command = Command::PlaceBet(Box::new(ledger::PlaceBet {
             round,
             start_round: request.start_round,
@@ -57,7 +56,7 @@ impl<L: Submit> WalletService<L> {
             },
             jackpot_contribution: request.jackpot_contribution,
         }));
-        self.book(caller, domain, command, &beside, true, out).await
+        self.book(caller, domain, command, &stated, true, out).await
     }
 
     pub(super) async fn award_winnings(
@@ -66,13 +65,13 @@ impl<L: Submit> WalletService<L> {
         request: AwardWinnings,
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        let (domain, round, beside) = self.admit_round(caller, request.booking).await?;
+        let (domain, round, stated) = self.admit_round(caller, request.booking).await?;
         let command = Command::AwardWinnings(Box::new(ledger::AwardWinnings {
             round,
             start_round: request.start_round,
             jackpot_winnings: request.jackpot_winnings,
         }));
-        self.book(caller, domain, command, &beside, false, out)
+        self.book(caller, domain, command, &stated, false, out)
             .await
     }
 
@@ -82,13 +81,13 @@ impl<L: Submit> WalletService<L> {
         request: RollbackBet,
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        let (domain, round, beside) = self.admit_round(caller, request.booking).await?;
+        let (domain, round, stated) = self.admit_round(caller, request.booking).await?;
         let command = Command::RollBackBet(Box::new(ledger::RollBackBet {
             round,
             bet: request.bet,
             jackpot_contribution: request.jackpot_contribution,
         }));
-        self.book(caller, domain, command, &beside, false, out)
+        self.book(caller, domain, command, &stated, false, out)
             .await
     }
 
@@ -98,12 +97,12 @@ impl<L: Submit> WalletService<L> {
         request: VoidBet,
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        let (domain, round, beside) = self.admit_round(caller, request.booking).await?;
+        let (domain, round, stated) = self.admit_round(caller, request.booking).await?;
         let command = Command::VoidBet(Box::new(ledger::VoidBet {
             round,
             jackpot_contribution: request.jackpot_contribution,
         }));
-        self.book(caller, domain, command, &beside, false, out)
+        self.book(caller, domain, command, &stated, false, out)
             .await
     }
 
@@ -117,15 +116,13 @@ impl<L: Submit> WalletService<L> {
         let (currency, amount) = self
             .judge_payment(caller, domain, &request.account, &request.payment)
             .await?;
-        let beside = Beside {
-            reference: Echo::of(request.transaction.as_str()),
-            stated: stated_payment(
-                Member::AccountTransactionId,
-                request.common.timestamp,
-                request.payment,
-                None,
-            ),
-        };
+        caller.transaction.set(request.transaction.as_str());
+        let stated = stated_payment(
+            Member::AccountTransactionId,
+            request.common.timestamp,
+            request.payment,
+            None,
+        );
         let command = Command::Credit(Box::new(ledger::Credit {
             account: request.account,
             transaction: request.transaction,
@@ -134,7 +131,7 @@ impl<L: Submit> WalletService<L> {
             currency,
             amount,
         }));
-        self.book(caller, domain, command, &beside, false, out)
+        self.book(caller, domain, command, &stated, false, out)
             .await
     }
 
@@ -178,13 +175,13 @@ impl<L: Submit> WalletService<L> {
         &self,
         caller: &mut Caller<'r>,
         booking: RoundBooking,
-    ) -> Result<(&'r Domain, ledger::RoundBooking, Beside), Failure> {
+    ) -> Result<(&'r Domain, ledger::RoundBooking, Stated), Failure> {
         let domain = self.admit(caller, &booking.account, &booking.common)?;
         let session = self
             .session(caller, &booking.account, booking.session)
             .await?;
-        let (round, beside) = self.judge_round(caller, domain, booking, session).await?;
-        Ok((domain, round, beside))
+        let (round, stated) = self.judge_round(caller, domain, booking, session).await?;
+        Ok((domain, round, stated))
     }
 
     /// Adds what the domain knows to what was stated.
@@ -194,20 +191,18 @@ impl<L: Submit> WalletService<L> {
         domain: &Domain,
         booking: RoundBooking,
         session: StatedSession,
-    ) -> Result<(ledger::RoundBooking, Beside), Failure> {
+    ) -> Result<(ledger::RoundBooking, Stated), Failure> {
         let (currency, amount) = self
             .judge_payment(caller, domain, &booking.account, &booking.payment)
             .await?;
         let game_known = domain.games.is_empty() || domain.games.contains(booking.game.as_str());
-        let beside = Beside {
-            reference: Echo::of(booking.transaction.as_str()),
-            stated: stated_payment(
-                Member::GameRoundTransactionId,
-                booking.common.timestamp,
-                booking.payment,
-                (!game_known).then(|| booking.game.clone()),
-            ),
-        };
+        caller.transaction.set(booking.transaction.as_str());
+        let stated = stated_payment(
+            Member::GameRoundTransactionId,
+            booking.common.timestamp,
+            booking.payment,
+            (!game_known).then(|| booking.game.clone()),
+        );
         let round = ledger::RoundBooking {
             account: booking.account,
             transaction: booking.transaction,
@@ -221,7 +216,7 @@ impl<L: Submit> WalletService<L> {
             end_round: booking.end_round,
             free_game_offer: booking.free_game_offer,
         };
-        Ok((round, beside))
+        Ok((round, stated))
     }
 
     /// The currency that was stated, and the amount as the account's currency reads it.
@@ -275,19 +270,16 @@ impl<L: Submit> WalletService<L> {
         caller: &mut Caller<'_>,
         domain: &Domain,
         command: Command,
-        beside: &Beside,
+        stated: &Stated,
         with_split: bool,
         out: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        match self
-            .ask_stated(caller, domain, command, &beside.stated)
-            .await?
-        {
+        match self.ask_stated(caller, domain, command, stated).await? {
             Facts::Booked(booked) => {
                 response::write_booked(
                     &booked,
                     domain.funds_priority,
-                    beside.reference.as_str(),
+                    caller.transaction.as_str(),
                     with_split,
                     out,
                 );
@@ -315,12 +307,6 @@ impl<L: Submit> WalletService<L> {
             )),
         }
     }
-}
-
-/// What is kept of a request while its command, which took the rest, is at the owner.
-struct Beside {
-    reference: Echo,
-    stated: Stated,
 }
 
 fn stated_payment(

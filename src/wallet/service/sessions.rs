@@ -7,7 +7,6 @@ use shards::ledger::Command;
 
 use super::{Caller, WalletService};
 use crate::domain::SESSION_TOKEN_TTL;
-use crate::wallet::echo::Echo;
 use crate::wallet::error_code::ErrorCode;
 use crate::wallet::failure::Failure;
 use crate::wallet::request::{CreateToken, RedeemToken};
@@ -60,7 +59,7 @@ impl<L: Submit> WalletService<L> {
         let mut session = self
             .ask_session(caller, Command::ReadSession { key })
             .await?;
-        caller.account = Some(Echo::of(session.account.as_str()));
+        caller.account.set(session.account.as_str());
         let domain = caller.domain_of(&session.account);
         // The life comes before the domain; that of one that was removed is the usual one.
         let ttl = domain

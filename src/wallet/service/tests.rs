@@ -496,7 +496,7 @@ fn every_answer_is_counted_by_endpoint_and_code() {
 fn health_follows_the_draining_flag_and_needs_no_credentials() {
     let world = World::new();
     let mut call = Call::balance().raw(b"").from("203.0.113.9", &[]);
-    call.path = "/healthz";
+    call.route = Route::Health;
     call.authorization = None;
     assert_eq!(
         world.send(&call),
@@ -512,16 +512,6 @@ fn health_follows_the_draining_flag_and_needs_no_credentials() {
         }
     );
     assert_eq!(body, r#"{"Status":"draining"}"#);
-}
-
-#[test]
-fn a_path_without_a_route_is_answered_even_if_its_head_was_not_judged() {
-    let world = World::new();
-    let mut call = Call::balance();
-    call.path = "/nowhere";
-    let (answer, body) = world.send(&call);
-    assert_eq!(answer.status, Status(404));
-    assert_eq!(code_of(&body).0, -6);
 }
 
 proptest! {

@@ -16,7 +16,6 @@ use shards::{Answered, Course, Unavailable};
 
 use super::super::*;
 use crate::domain::{Credential, Domains, FundsPriority};
-use crate::http::Method;
 use crate::live::Live;
 use crate::slow::SlowRing;
 
@@ -309,13 +308,6 @@ impl World {
         let mut body = call.body();
         let now = Instant::now();
         let request = Request {
-            head: RequestHead {
-                method: Method::Post,
-                path: call.path,
-                content_type: Some(b"application/json"),
-                content_encoded: false,
-                has_length: true,
-            },
             authorization: call.authorization.as_deref(),
             signature: call.signature.as_deref(),
             forwarded_for: &forwarded_for,
@@ -324,7 +316,7 @@ impl World {
             body: &mut body,
         };
         let mut out = Vec::new();
-        let answer = block_on(self.service.call(session, request, &mut out));
+        let answer = block_on(self.service.call(session, call.route, request, &mut out));
         (answer, String::from_utf8(out).unwrap())
     }
 }
@@ -362,7 +354,7 @@ fn session(key: &str, account: &str) -> SessionFacts {
 /// A request, right in everything until it is changed.
 #[derive(Clone, Debug)]
 pub(super) struct Call {
-    pub(super) path: &'static str,
+    pub(super) route: Route,
     /// Sent instead of the members.
     pub(super) raw: Option<Vec<u8>>,
     pub(super) authorization: Option<Vec<u8>>,
@@ -419,7 +411,7 @@ impl Call {
 
     fn to(endpoint: Endpoint, members: &Value) -> Self {
         let mut call = Self {
-            path: endpoint.path(),
+            route: Route::Endpoint(endpoint),
             raw: None,
             authorization: None,
             signature: None,
