@@ -170,7 +170,8 @@ PANEL_TOPS, PANEL_HEIGHT = (70, 300), 150
 def nice_top(value):
     """The next round number, so that the grid has round ones too."""
     power = 10 ** math.floor(math.log10(max(value, 1e-9)))
-    return next(step * power for step in (1, 2, 4, 5, 8, 10) if step * power >= value)
+    steps = (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 5, 6, 8, 10)
+    return next(step * power for step in steps if step * power >= value)
 
 
 def panel(rows, top, title, unit, lines, reference=None):
@@ -205,8 +206,9 @@ def panel(rows, top, title, unit, lines, reference=None):
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="var(--{colour})"/>'
                   for x, y in points]
         label_y = points[-1][1]
+        away = -4 if any(label_y <= other < label_y + 16 for other in taken) else 4
         while any(abs(label_y - other) < 16 for other in taken):
-            label_y += 4
+            label_y += away
         taken.append(label_y)
         parts.append(f'<text x="{WIDTH - RIGHT + 8}" y="{label_y + 4:.1f}" '
                      f'style="fill: var(--{colour})">{label}</text>')

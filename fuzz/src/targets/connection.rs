@@ -195,8 +195,10 @@ impl Socket for Line {
         yield_now().await;
     }
 
+    /// Never known without reading, so nothing is held back: no sweep comes here that would
+    /// let it go.
     fn poll_readable(&self, _: &Context<'_>) -> Poll<()> {
-        Poll::Ready(())
+        Poll::Pending
     }
 }
 
