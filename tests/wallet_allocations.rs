@@ -1,4 +1,5 @@
-//! A balance request on a warm connection allocates nothing, and a booking its command.
+//! A balance request on a warm connection allocates nothing, and a booking its command. What
+//! the shard behind it allocates, bench/tests/allocations.rs counts.
 //!
 //! Allocators are shared, or take locks, or page; the wallet's hot path needs none of
 //! it. This binary counts what its one thread allocates, so it holds this test only.
@@ -135,6 +136,14 @@ fn allocations_of_bet(transaction: &str) -> u64 {
     allocations_of("/v1.0/gameround/placebet", &body)
 }
 
+fn allocations_of_award(transaction: &str) -> u64 {
+    let key = "8f14e45f-ceea-867f-a8d6-2b5a3c1d9e70";
+    let body = format!(
+        r#"{{{COMMON},"OperatorAccountID":"acme/p1","GameRoundID":"r-1","GameRoundTransactionID":"{transaction}","CurrencyCode":"GBP","Amount":10.5,"StartRound":false,"EndRound":true,"GatewaySessionToken":"{key}"}}"#
+    );
+    allocations_of("/v1.0/gameround/awardwinnings", &body)
+}
+
 /// How many allocations one request costs once the connection has sent one.
 fn allocations_of(path: &str, body: &str) -> u64 {
     let service = service();
@@ -164,7 +173,8 @@ fn allocations_of(path: &str, body: &str) -> u64 {
         let answer = block_on(service.call(&mut session, request, &mut out));
         spent = ALLOCATIONS.get() - before;
         assert_eq!(answer, Answer::OK);
-        assert!(out.starts_with(br#"{"ErrorCode":0,"#));
+        let said = String::from_utf8_lossy(&out);
+        assert!(said.starts_with(r#"{"ErrorCode":0,"#), "{said}");
     }
     spent
 }
@@ -178,7 +188,8 @@ fn a_balance_on_a_warm_connection_allocates_nothing() {
 }
 
 #[test]
-fn a_bet_on_a_warm_connection_allocates_its_command() {
+fn a_booking_on_a_warm_connection_allocates_its_command() {
+    assert_eq!(allocations_of_award("t-2"), 1);
     assert_eq!(allocations_of_bet("t-1"), 1);
     // The id itself, once; its echo in the answer costs none.
     assert_eq!(
