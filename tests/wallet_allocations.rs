@@ -19,7 +19,8 @@ use purser::slow::SlowLog;
 use purser::stages::StageTimes;
 use purser::wallet::{Parts, Session, Times, WalletService};
 use shards::ledger::{Booked, Command, Facts, Funds, Outcome};
-use shards::types::{Amount, Balance, Currency, ShardId, UnixMillis};
+use shards::routing::slot_of;
+use shards::types::{AccountId, Amount, Balance, Currency, SessionKey, ShardId, UnixMillis};
 use shards::{Answered, Course, Submit};
 
 thread_local! {
@@ -59,7 +60,7 @@ impl Submit for Ledger {
     async fn submit(&self, command: Command) -> Answered {
         let funds = self.0;
         let result = Ok(Outcome::Accepted(match command {
-            Command::PlaceBet(_) => Facts::Booked(Booked {
+            Command::PlaceBet(_) | Command::AwardWinnings(_) => Facts::Booked(Booked {
                 funds,
                 split: funds.balance,
             }),
@@ -137,7 +138,8 @@ fn allocations_of_bet(transaction: &str) -> u64 {
 }
 
 fn allocations_of_award(transaction: &str) -> u64 {
-    let key = "8f14e45f-ceea-867f-a8d6-2b5a3c1d9e70";
+    // Of the account's own slot: another's would be asked of its owner.
+    let key = SessionKey::mint(slot_of(&AccountId::parse("acme/p1").unwrap()), 1);
     let body = format!(
         r#"{{{COMMON},"OperatorAccountID":"acme/p1","GameRoundID":"r-1","GameRoundTransactionID":"{transaction}","CurrencyCode":"GBP","Amount":10.5,"StartRound":false,"EndRound":true,"GatewaySessionToken":"{key}"}}"#
     );
