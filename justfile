@@ -40,6 +40,16 @@ instructions *args:
 load *args:
     cargo run --release -p loadtest -- run {{ args }}
 
+# k6 (from the PATH) and loadtest in turns on a running server, with the CPU of all sides.
+beside-k6 *args:
+    cargo build --release -p loadtest
+    python3 loadtest/beside_k6.py {{ args }}
+
+# How many system calls a request costs, by name; as root.
+syscalls *args:
+    cargo build --release --workspace
+    cargo run --release -p purser-bench -- syscalls {{ args }}
+
 # Every interleaving of the mailbox's wake-ups.
 loom:
     RUSTFLAGS="--cfg purser_loom" CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/loom" \

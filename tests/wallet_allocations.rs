@@ -1,4 +1,5 @@
-//! A balance request on a warm connection allocates nothing, and a booking its command.
+//! A balance request on a warm connection allocates nothing, and a booking its command. What
+//! the shard behind it allocates, bench/tests/allocations.rs counts.
 //!
 //! Allocators are shared, or take locks, or page; the wallet's hot path needs none of
 //! it. This binary counts what its one thread allocates, so it holds this test only.
@@ -18,7 +19,8 @@ use purser::slow::{SlowLog, SlowRing};
 use purser::stages::StageTimes;
 use purser::wallet::{Endpoint, Parts, Route, Session, Times, WalletService};
 use shards::ledger::{Booked, Command, Facts, Funds, Outcome};
-use shards::types::{Amount, Balance, Currency, ShardId, UnixMillis};
+use shards::routing::slot_of;
+use shards::types::{AccountId, Amount, Balance, Currency, SessionKey, ShardId, UnixMillis};
 use shards::{Answered, Course, Submit};
 
 thread_local! {
@@ -58,7 +60,7 @@ impl Submit for Ledger {
     async fn submit(&self, command: Command) -> Answered {
         let funds = self.0;
         let result = Ok(Outcome::Accepted(match command {
-            Command::PlaceBet(_) => Facts::Booked(Booked {
+            Command::PlaceBet(_) | Command::AwardWinnings(_) => Facts::Booked(Booked {
                 funds,
                 split: funds.balance,
             }),
@@ -135,6 +137,15 @@ fn allocations_of_bet(transaction: &str) -> u64 {
     allocations_of(Endpoint::PlaceBet, &body)
 }
 
+fn allocations_of_award(transaction: &str) -> u64 {
+    // Of the account's own slot: another's would be asked of its owner.
+    let key = SessionKey::mint(slot_of(&AccountId::parse("acme/p1").unwrap()), 1);
+    let body = format!(
+        r#"{{{COMMON},"OperatorAccountID":"acme/p1","GameRoundID":"r-1","GameRoundTransactionID":"{transaction}","CurrencyCode":"GBP","Amount":10.5,"StartRound":false,"EndRound":true,"GatewaySessionToken":"{key}"}}"#
+    );
+    allocations_of("/v1.0/gameround/awardwinnings", &body)
+}
+
 /// How many allocations one request costs once the connection has sent one.
 fn allocations_of(endpoint: Endpoint, body: &str) -> u64 {
     let service = service();
@@ -158,7 +169,8 @@ fn allocations_of(endpoint: Endpoint, body: &str) -> u64 {
             block_on(service.call(&mut session, Route::Endpoint(endpoint), request, &mut out));
         spent = ALLOCATIONS.get() - before;
         assert_eq!(answer, Answer::OK);
-        assert!(out.starts_with(br#"{"ErrorCode":0,"#));
+        let said = String::from_utf8_lossy(&out);
+        assert!(said.starts_with(r#"{"ErrorCode":0,"#), "{said}");
     }
     spent
 }
@@ -172,7 +184,8 @@ fn a_balance_on_a_warm_connection_allocates_nothing() {
 }
 
 #[test]
-fn a_bet_on_a_warm_connection_allocates_its_command() {
+fn a_booking_on_a_warm_connection_allocates_its_command() {
+    assert_eq!(allocations_of_award("t-2"), 1);
     assert_eq!(allocations_of_bet("t-1"), 1);
     // The id itself, once; its echo in the answer costs none.
     assert_eq!(

@@ -194,6 +194,14 @@ impl Recorder {
     /// # Errors
     /// It cannot be written.
     pub(crate) fn record(&mut self, second: u64, seen: &Second) -> anyhow::Result<()> {
+        // Who was kept from its CPU for a second has not looked; a hole would be drawn as none.
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.thread_looks == 0)
+        {
+            self.look_at_threads();
+        }
         let Some(open) = &mut self.open else {
             return Ok(());
         };

@@ -74,7 +74,8 @@ fn a_recording_is_read_back_also_when_its_last_line_was_cut() {
     let samples = read(home.path()).unwrap();
     assert_eq!(samples.len(), 3);
     assert!(samples[0].threads.unwrap().runnable >= 1.0);
-    assert!(samples[1].threads.is_none());
+    // Nobody looked in that second: the end of it counts.
+    assert!(samples[1].threads.unwrap().runnable >= 1.0);
     assert!(samples[0].memory["resident"] > 0.0);
     let file = home.path().join(SAMPLES_FILE);
     let text = std::fs::read_to_string(&file).unwrap();
