@@ -115,7 +115,7 @@ signature_keys = [{ id = "1", key = "k3y-0123456789-0123456789-01234567" }]
 }
 
 /// Takes every connection, answers each request with nothing, and gives back what it was sent.
-fn impostor(listener: TcpListener, asked: &AtomicBool) -> String {
+fn impostor(listener: &TcpListener, asked: &AtomicBool) -> String {
     let mut heard = String::new();
     listener.set_nonblocking(true).unwrap();
     while !asked.load(Ordering::Acquire) {
@@ -157,7 +157,7 @@ fn the_admin_token_goes_to_the_server_that_has_the_data_and_to_nobody_else() {
             let named = ["--admin-listen", &address];
             let asked = AtomicBool::new(false);
             std::thread::scope(|scope| {
-                let heard = scope.spawn(|| impostor(listener, &asked));
+                let heard = scope.spawn(|| impostor(&listener, &asked));
                 let ended = run(&[&arguments[..], &named, more].concat(), home);
                 asked.store(true, Ordering::Release);
                 (ended, heard.join().unwrap())

@@ -97,7 +97,7 @@ fn every_method_of_a_path_is_in_the_document_and_the_other_way_round() {
         }
         for (path, documented) in methods {
             let request = Request::new("PATCH", &path)
-                .field("Authorization", &format!("Bearer {}", ADMIN_TOKEN));
+                .field("Authorization", &format!("Bearer {ADMIN_TOKEN}"));
             let answer = Client::connect(address).call(&request);
             assert_eq!(answer.status, 405, "{path}: {answer:?}");
             let allowed = answer.field("Allow").unwrap().split(',');
