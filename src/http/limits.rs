@@ -115,7 +115,8 @@ pub const ANSWERS_PER_REFUSAL: u64 = 8;
 
 /// How long a connection queues before it is read though there is still no room: then it is
 /// told so. Twice what `Retry-After` says, and less than clients wait for an answer. With N
-/// connections that all ask at once, so many are refused each second as half of N.
+/// connections that all ask at once, so many are read in vain each second as half of N;
+/// what one read brings, a pipeline too, is refused at once.
 pub const QUEUE_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How often deadlines are looked at, and the precision of all of them: fine against

@@ -154,6 +154,9 @@ fn copy_history(
     checkpoint: u32,
     mut copy: impl FnMut(u32) -> anyhow::Result<Copied>,
 ) -> anyhow::Result<()> {
+    if checkpoint > 0 && !histories.contains(&checkpoint) {
+        bail!("the history of checkpoint {checkpoint} went away before it was copied");
+    }
     let of_checkpoint = histories.iter().rev().filter(|at| **at <= checkpoint);
     for &number in of_checkpoint {
         match copy(number)? {
@@ -291,5 +294,11 @@ mod tests {
         let done = copy_history(&[1, 2], 2, |_| bail!("no room"));
         assert_eq!(done.unwrap_err().to_string(), "no room");
         copy_history(&[], 0, |_| bail!("there is none")).unwrap();
+    }
+
+    #[test]
+    fn a_checkpoint_whose_history_is_not_listed_any_more_is_not_copied() {
+        copy_history(&[1], 2, |_| Ok(Copied::Whole)).unwrap_err();
+        copy_history(&[3], 2, |_| Ok(Copied::Whole)).unwrap_err();
     }
 }

@@ -9,11 +9,12 @@
 //! in which nobody played, or a clock that was set ahead, and nobody can tell. So a clock
 //! that jumps ahead, however far, makes the memory older by one step; set back, it makes it
 //! younger by as much, so that a clock that goes to and fro comes to nothing. A spare window
-//! makes up for a thousand jumps ahead that are never set back, or for a clock that runs
-//! fast by an eighth; the kernel lets none run fast by more than a tenth (adjtimex(2)).
+//! makes up for sixty jumps ahead that are never set back, or for a clock that runs fast by
+//! an eighth; the kernel lets none run fast by more than a tenth (adjtimex(2)).
 //!
-//! The price: a shard with less than a posting per step remembers for longer than it must.
-//! That is ten thousand postings before it forgets the first of them, about a megabyte.
+//! The price: of a time without postings only a step counts, so a shard that rests for hours
+//! remembers for longer than it must. While memory is full a posting is let through for each
+//! step, so that the age goes on ([`Age::is_due`]).
 
 use std::time::Duration;
 
@@ -24,9 +25,9 @@ use crate::types::UnixMillis;
 /// kept for up to two windows longer than needed, so many is small.
 const WINDOWS: i64 = 8;
 
-/// Steps per window: some 32 s each for 72 hours, half a second for one. More would leave
-/// room for more jumps of the clock, and keep more postings of shards where they are rare.
-const STEPS: i64 = 1_024;
+/// Steps per window: some eight minutes each for 72 hours, seven seconds for one. More would
+/// leave room for more jumps of the clock; fewer let more of a quiet night count.
+const STEPS: i64 = 64;
 
 /// The window of the memory `to` that what stands in the window `number` of the memory
 /// `from` belongs into: it is remembered for at least as long from now on as it would
@@ -92,6 +93,12 @@ impl Age {
         let counted = passed.clamp(-self.step_ms, self.step_ms);
         self.age_ms = self.age_ms.saturating_add(counted).max(0);
         self.last_at = Some(at);
+    }
+
+    /// Whether a posting at this time would count as a whole step.
+    pub(super) fn is_due(&self, now: UnixMillis) -> bool {
+        self.last_at
+            .is_none_or(|last| now.0.abs_diff(last.0) >= self.step_ms.unsigned_abs())
     }
 
     /// The number of the window that things are remembered in now.

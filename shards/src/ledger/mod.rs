@@ -298,6 +298,18 @@ impl Ledger {
         self.books.all()
     }
 
+    /// Whether a posting at this time makes the memory of ids older by as much as one can.
+    #[must_use]
+    pub fn is_ageing_due(&self, now: UnixMillis) -> bool {
+        self.age.is_due(now)
+    }
+
+    /// Frees some of what was forgotten, as every posting does.
+    pub fn tidy_up(&mut self) {
+        self.transactions.tidy_up();
+        self.rounds.tidy_up();
+    }
+
     /// How many things there are.
     #[must_use]
     pub fn counts(&self) -> LedgerCounts {

@@ -79,9 +79,14 @@ impl Transactions {
         self.windows.remove(digest);
     }
 
+    /// Frees some of what forgotten windows have left.
+    pub(super) fn tidy_up(&mut self) {
+        self.windows.tidy_up();
+    }
+
     /// Forgets all windows before `oldest_kept`; whether there were any.
     pub(super) fn forget_before(&mut self, oldest_kept: i64) -> bool {
-        self.windows.tidy_up();
+        self.tidy_up();
         self.windows.forget_before(oldest_kept)
     }
 

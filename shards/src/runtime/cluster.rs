@@ -580,6 +580,7 @@ async fn keep_house(inner: Rc<Inner>) {
             .wake_overdue(Instant::now(), REPLY_TIMEOUT);
         let mut shard = inner.shard.borrow_mut();
         shard.set_memory_full(inner.shared.memory_full.load(Ordering::Relaxed));
+        shard.tidy_up();
         let counts = shard.ledger().counts();
         let metrics = &inner.metrics;
         metrics.accounts.set(counts.accounts as u64);

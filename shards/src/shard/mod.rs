@@ -108,7 +108,10 @@ impl<R> Shard<R> {
                 if self.undurable_bytes() + RECORD_BYTES_MAX as u64 > self.room.bytes {
                     return Err(self.room.beyond);
                 }
-                if self.memory_full && posting.change.grows_memory() {
+                // One for each step of the memory's age passes, or nothing would ever be
+                // old enough to be forgotten.
+                let grows = posting.change.grows_memory();
+                if self.memory_full && grows && !self.ledger.is_ageing_due(now) {
                     return Err(Unavailable::MemoryFull);
                 }
                 let lsn = self.appended_lsn.next();
@@ -126,6 +129,11 @@ impl<R> Shard<R> {
     /// Sets what the log has room for, as of the last batch that became durable.
     pub fn set_room(&mut self, room: Room) {
         self.room = room;
+    }
+
+    /// Frees some of what was forgotten, while nothing is booked that would.
+    pub fn tidy_up(&mut self) {
+        self.ledger.tidy_up();
     }
 
     /// Says whether memory is full: then what would take more of it is refused.
@@ -353,6 +361,38 @@ mod tests {
         park(&mut shard, &suspend, 3);
         shard.set_memory_full(false);
         park(&mut shard, &deposit("e"), 4);
+    }
+
+    /// Else nothing would ever be old enough to be forgotten, and memory stay full for ever.
+    #[test]
+    fn while_memory_is_full_a_little_is_booked_until_old_windows_are_forgotten() {
+        let mut shard = shard();
+        park(&mut shard, &open(), 1);
+        let mut now = NOW;
+        // More than what is let through before they are forgotten.
+        for number in 0..1_000 {
+            let early = deposit(&format!("early-{number}"));
+            shard.submit(&early, now).unwrap();
+        }
+        let full = shard.ledger().counts().transactions;
+        shard.set_memory_full(true);
+        let (mut booked, mut refused) = (0, 0);
+        while shard.ledger().counts().transactions >= full {
+            assert!(now.0 - NOW.0 < 2 * 72 * 3_600_000, "nothing is forgotten");
+            now.0 += 60_000;
+            let late = deposit(&format!("late-{}", now.0));
+            match shard.submit(&late, now) {
+                Ok(_) => booked += 1,
+                Err(why) => {
+                    assert_eq!(why, Unavailable::MemoryFull);
+                    refused += 1;
+                }
+            }
+        }
+        // A step is more than eight minutes.
+        assert!(booked * 8 <= refused, "{booked} booked, {refused} refused");
+        assert!(booked <= 640, "{booked} booked");
+        shard.tidy_up();
     }
 
     #[test]

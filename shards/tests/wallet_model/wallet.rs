@@ -55,7 +55,7 @@ impl Wallet {
         from: UnixMillis,
         to: UnixMillis,
     ) -> Result<(), String> {
-        const STEPS: i64 = 1_024;
+        const STEPS: i64 = 64;
         let Some(account) = accounts
             .iter()
             .find(|account| self.has((*account).clone(), to))
