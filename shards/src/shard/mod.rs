@@ -378,8 +378,8 @@ mod tests {
         shard.set_memory_full(true);
         let (mut booked, mut refused) = (0, 0);
         while shard.ledger().counts().transactions >= full {
-            assert!(now.0 - NOW.0 < 2 * 72 * 3_600_000, "nothing is forgotten");
-            now.0 += 60_000;
+            assert!(now.0 - NOW.0 < 2 * 3_600_000, "nothing is forgotten");
+            now.0 += 1_000;
             let late = deposit(&format!("late-{}", now.0));
             match shard.submit(&late, now) {
                 Ok(_) => booked += 1,
@@ -389,9 +389,8 @@ mod tests {
                 }
             }
         }
-        // A step is more than eight minutes.
-        assert!(booked * 8 <= refused, "{booked} booked, {refused} refused");
-        assert!(booked <= 640, "{booked} booked");
+        // A step of an hour's memory is seven seconds.
+        assert!(booked * 6 <= refused, "{booked} booked, {refused} refused");
         shard.tidy_up();
     }
 
