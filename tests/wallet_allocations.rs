@@ -143,7 +143,7 @@ fn allocations_of_award(transaction: &str) -> u64 {
     let body = format!(
         r#"{{{COMMON},"OperatorAccountID":"acme/p1","GameRoundID":"r-1","GameRoundTransactionID":"{transaction}","CurrencyCode":"GBP","Amount":10.5,"StartRound":false,"EndRound":true,"GatewaySessionToken":"{key}"}}"#
     );
-    allocations_of("/v1.0/gameround/awardwinnings", &body)
+    allocations_of(Endpoint::AwardWinnings, &body)
 }
 
 /// How many allocations one request costs once the connection has sent one.
