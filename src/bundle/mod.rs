@@ -9,7 +9,7 @@
 //!   that was left out there is read, and an item that holds a secret of the configuration
 //!   all the same is left out whole.
 //! * The admin token goes to the server itself and to nobody else who may have its port,
-//!   unless whoever asks says so ([`peer`]).
+//!   unless whoever asks says so (`peer`).
 //! * Nothing of the money is in it but sums: no balance, no posting, no session. Accounts are
 //!   named where slow requests and lines of the log name them.
 //! * Every item and every wait has a bound, so that it ends on a machine that is in trouble.
