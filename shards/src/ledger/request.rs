@@ -6,7 +6,7 @@
 
 use super::RoundFacts;
 use crate::types::{
-    AccountId, Amount, AmountError, Currency, GameId, GameRoundId, JackpotAmount, SessionKey, Text,
+    AccountId, Amount, Currency, GameId, GameRoundId, JackpotAmount, SessionKey, Text,
     TransactionId, UnixMillis,
 };
 
@@ -30,28 +30,14 @@ pub enum StatedAmount {
 }
 
 impl StatedAmount {
-    /// The same for who knows the account's currency, beside the one that is stated: never
-    /// [`StatedAmount::InStated`].
-    pub(super) fn read_by(self, stated: Option<Currency>, account: Currency) -> Self {
-        match self {
-            Self::InStated(amount) => match stated {
-                Some(stated) if stated != account => match amount.reread(stated, account) {
-                    Ok(amount) => Self::Exact(amount),
-                    Err(AmountError::TooLarge) => Self::TooLarge,
-                    Err(_) => Self::TooPrecise,
-                },
-                _ => Self::Exact(amount),
-            },
-            other => other,
-        }
-    }
-
     /// The amount that a repeat agrees on, if it can be one of the account's currency.
     pub(super) fn exact(self, stated: Option<Currency>, account: Currency) -> Option<Amount> {
-        match self.read_by(stated, account) {
-            Self::Exact(amount) | Self::InStated(amount) | Self::BesideTooPrecise(amount) => {
-                Some(amount)
-            }
+        match self {
+            Self::Exact(amount) | Self::BesideTooPrecise(amount) => Some(amount),
+            Self::InStated(amount) => match stated {
+                Some(stated) if stated != account => amount.reread(stated, account).ok(),
+                _ => Some(amount),
+            },
             Self::TooPrecise | Self::TooLarge => None,
         }
     }
