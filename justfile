@@ -59,6 +59,10 @@ loom:
 fuzz target seconds="60":
     cargo run -p purser-fuzz -- {{ target }} --seconds {{ seconds }}
 
+# The same for long, with an eye on the branches that the inputs take.
+fuzz-guided target seconds="3600":
+    fuzz/guided.sh {{ target }} --seconds {{ seconds }}
+
 # Requests made up from the OpenAPI document, against a server with demo data.
 schemathesis *args:
     tests/schemathesis/run.sh {{ args }}

@@ -1,15 +1,16 @@
 //! The loop: take an input, change it, try it, keep what did something new.
 //!
-//! There is no look into the code that runs (that needs a compiler of another channel).
-//! Instead each target says in one number what became of an input, such as which rule
-//! refused it; an input with a number that was never seen joins those that are changed.
-//! The same seed makes the same choices on any machine, as far as the time goes.
+//! Each target says in one number what became of an input, such as which rule refused it;
+//! an input with a number that was never seen joins those that are changed. So does one
+//! that took another way through the code, in builds that see it ([`Coverage`]). The same
+//! seed makes the same choices on any machine, as far as the time goes and in one build.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
+use crate::coverage::Coverage;
 use crate::mutate::{generate, mutate};
 use crate::random::Random;
 use crate::targets::Target;
@@ -23,6 +24,8 @@ pub(crate) struct Report {
     pub(crate) tries: u64,
     /// Inputs at the end: those of the corpus and those that did something new.
     pub(crate) inputs: usize,
+    /// Edges of the code that were taken; 0 in builds that do not see them.
+    pub(crate) edges: usize,
     pub(crate) failure: Option<Failure>,
 }
 
@@ -43,17 +46,18 @@ pub(crate) fn run(
     mut goes_on: impl FnMut(u64) -> bool,
 ) -> Report {
     let mut random = Random::new(seed);
+    let mut seen = Seen::default();
     let mut inputs = corpus;
-    let mut seen = HashSet::new();
     let mut tries = 0;
+    let mut failure = None;
     for input in &inputs {
         tries += 1;
-        match try_one(target, input) {
-            Ok(signature) => seen.insert(signature),
-            Err(what) => return failed(target, tries, inputs.len(), input.clone(), what),
-        };
+        if let Err(what) = seen.try_one(target, input) {
+            failure = Some((input.clone(), what));
+            break;
+        }
     }
-    while goes_on(tries) {
+    while failure.is_none() && goes_on(tries) {
         tries += 1;
         let input = if inputs.is_empty() || random.one_in(8) {
             generate(&mut random, target.pieces)
@@ -61,28 +65,34 @@ pub(crate) fn run(
             let (one, other) = (random.below(inputs.len()), random.below(inputs.len()));
             mutate(&mut random, &inputs[one], &inputs[other], target.pieces)
         };
-        match try_one(target, &input) {
-            Ok(signature) => {
-                if seen.insert(signature) {
-                    inputs.push(input);
-                }
-            }
-            Err(what) => return failed(target, tries, inputs.len(), input, what),
+        match seen.try_one(target, &input) {
+            Ok(true) => inputs.push(input),
+            Ok(false) => {}
+            Err(what) => failure = Some((input, what)),
         }
     }
     Report {
         tries,
         inputs: inputs.len(),
-        failure: None,
+        edges: seen.coverage.edges(),
+        failure: failure.map(|(input, what)| shrink(target, Failure { input, what })),
     }
 }
 
-fn failed(target: &Target, tries: u64, inputs: usize, input: Vec<u8>, what: String) -> Report {
-    let failure = shrink(target, Failure { input, what });
-    Report {
-        tries,
-        inputs,
-        failure: Some(failure),
+/// What the inputs so far did.
+#[derive(Default)]
+struct Seen {
+    signatures: HashSet<u64>,
+    coverage: Coverage,
+}
+
+impl Seen {
+    /// Whether an input did something new, or why it must not have.
+    fn try_one(&mut self, target: &Target, input: &[u8]) -> Result<bool, String> {
+        self.coverage.start();
+        let signature = try_one(target, input)?;
+        let took_new_way = self.coverage.add();
+        Ok(self.signatures.insert(signature) || took_new_way)
     }
 }
 

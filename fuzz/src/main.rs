@@ -1,10 +1,12 @@
 //! `purser-fuzz`: random and mutated bytes against what reads bytes from the network.
 //!
-//! Stable Rust and nothing to install: no compiler instrumentation, so inputs are chosen
-//! by what became of them. A failing input is made as small as it gets, saved and shown;
-//! with a test of its own beside the code it becomes part of the corpus.
+//! Stable Rust and nothing to install. Inputs are chosen by what became of them and, in
+//! the build of `fuzz/guided.sh`, by the branches that they took. A failing input is made
+//! as small as it gets, saved and shown; with a test of its own beside the code it becomes
+//! part of the corpus.
 
 mod corpus;
+mod coverage;
 mod driver;
 mod mutate;
 mod random;
@@ -92,6 +94,12 @@ fn main() -> anyhow::Result<ExitCode> {
         "{} tries, {} kinds of input",
         report.tries, report.inputs
     )?;
+    if cfg!(purser_coverage) {
+        writeln!(out, "{} edges of the code taken", report.edges)?;
+        if report.edges == 0 {
+            bail!("the build was to count edges, and counted none");
+        }
+    }
     let Some(failure) = report.failure else {
         return Ok(ExitCode::SUCCESS);
     };
