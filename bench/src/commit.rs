@@ -8,24 +8,21 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
-use shards::runtime::{CheckpointSettings, Cluster, ClusterSettings, Event, FlushPlace};
 use shards::storage::{AlignedBuf, BLOCK_BYTES, Caching, DirectDisk, Storage};
-use shards::wal::{DataSet, Durability, LogSettings};
+use shards::wal::Durability;
 
 use crate::histogram::Histogram;
+use crate::in_process::{self, Shards};
 use crate::process::{self, CpuList};
 use crate::report::{self, median};
 use crate::submitters::{self, Pace, Plan, Sample};
 use crate::timed_disk::{FlushTimes, TimedDisk};
-use pieces::players::{LEDGER, SEGMENT_BYTES};
-
-/// How long a shard may take to write its last batch and stop.
-const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+use pieces::players::SEGMENT_BYTES;
 
 /// Options of `purser-bench commit`.
 #[derive(Args, Debug)]
@@ -223,22 +220,6 @@ impl Options {
             disk: DirectDisk::open(directory, caching)?,
             times: times.clone(),
         };
-        let log = LogSettings {
-            segment_bytes: SEGMENT_BYTES,
-            durability,
-        };
-        let data = DataSet::open(Arc::new(disk), 1, log, pieces::players::founding()?)?;
-        let settings = ClusterSettings {
-            // No run is that long.
-            checkpoints: CheckpointSettings {
-                log_bytes: u64::MAX,
-                history: Duration::ZERO,
-            },
-            scrubs: None,
-            flush_place: FlushPlace::Auto,
-            pin_to_cpus: Vec::new(),
-            ledger: LEDGER,
-        };
         let plan = Plan {
             pace: match pace {
                 Loop::Closed => Pace::Closed {
@@ -249,33 +230,16 @@ impl Options {
             warmup: Duration::from_millis(self.warmup_ms.into()),
             window: self.window(),
         };
-        let (tell, told) = mpsc::channel();
-        let cluster = Cluster::start(&settings, &data, move |handle| {
-            let (tell, times) = (tell.clone(), times.clone());
-            async move {
-                // Nobody listens when the disk failed meanwhile.
-                let _ = tell.send(submitters::drive(handle, plan, times).await);
-            }
+        let shards = Shards {
+            count: 1,
+            cpus: Vec::new(),
+            durability,
+            limit: plan.warmup + plan.window,
+        };
+        let ended = in_process::run(&shards, Arc::new(disk), move |handle| {
+            submitters::drive(handle, plan, times.clone())
         })?;
-        let limit = plan.warmup + plan.window + STOP_TIMEOUT;
-        expect(&cluster, limit, |event| matches!(event, Event::Drained(_)))
-            .context("wait for the load to end")?;
-        cluster.close();
-        expect(&cluster, STOP_TIMEOUT, |event| {
-            matches!(event, Event::Stopped(_))
-        })
-        .context("wait for the last batch")?;
-        cluster.join();
-        told.recv().context("the load ended without a word")?
-    }
-}
-
-fn expect(cluster: &Cluster, limit: Duration, what: impl Fn(&Event) -> bool) -> anyhow::Result<()> {
-    match cluster.events().recv_timeout(limit) {
-        Ok(event) if what(&event) => Ok(()),
-        Ok(Event::DiskFailed(_, error)) => Err(error.into()),
-        Ok(event) => bail!("the shard ended with {event:?}"),
-        Err(_) => bail!("the shard did not end within {limit:?}"),
+        ended.said.into_iter().next().context("one shard, one load")
     }
 }
 

@@ -33,6 +33,15 @@ impl Histogram {
         self.max = self.max.max(value);
     }
 
+    /// Adds all that another has counted.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.total += other.total;
+        self.max = self.max.max(other.max);
+    }
+
     /// How many values were recorded.
     pub(crate) fn count(&self) -> u64 {
         self.total
@@ -124,5 +133,13 @@ mod tests {
         let at = |share| histogram.percentile(share);
         assert_eq!((at(0.0), at(0.5), at(0.75), at(0.76)), (1, 2, 3, 100));
         assert_eq!((histogram.count(), histogram.max()), (4, 100));
+        let mut more = Histogram::new();
+        more.record(200);
+        histogram.merge(&more);
+        assert_eq!((histogram.count(), histogram.max()), (5, 200));
+        assert_eq!(
+            (histogram.percentile(0.8), histogram.percentile(0.9)),
+            (100, 200)
+        );
     }
 }

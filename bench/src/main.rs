@@ -4,10 +4,13 @@
 //! table has a row for a server that does nothing, taken round by round between the
 //! others, and every row has its ratio to it.
 
+mod askers;
 mod client;
 mod commit;
 mod floor;
 mod histogram;
+mod hops;
+mod in_process;
 mod insert;
 mod instructions;
 mod memory;
@@ -68,6 +71,9 @@ enum Command {
     /// Book durable deposits on one shard in this process, beside a bare loop of the same writes.
     #[command(after_help = "Example:\n  purser-bench commit --data-root /var/lib/purser")]
     Commit(commit::Options),
+    /// Ask two shards in this process on two CPUs, with a hop and without, beside one shard.
+    #[command(after_help = "Example:\n  purser-bench hops --cpus 2,3 --work-us 8")]
+    Hops(hops::Options),
     /// Write a log and read it back as the server does when it starts.
     #[command(
         after_help = "Examples:\n  purser-bench recovery --postings 10000000\n  \
@@ -128,6 +134,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Macro(options) => whole::run(&options),
         Command::Commit(options) => commit::run(&options),
+        Command::Hops(options) => hops::run(&options),
         Command::Recovery(options) => recovery::run(&options),
         Command::Insert(options) => insert::run(&options),
         Command::Instructions(options) => instructions::run(&options),

@@ -35,6 +35,11 @@ impl CpuList {
         self.0.iter().any(|cpu| other.0.contains(cpu))
     }
 
+    /// In the order in which they were given.
+    pub(crate) fn numbers(&self) -> &[usize] {
+        &self.0
+    }
+
     /// A CPU that tests may use wherever they run.
     #[cfg(test)]
     pub(crate) fn first_allowed() -> Self {
