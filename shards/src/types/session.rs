@@ -37,18 +37,14 @@ impl SessionKey {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: &[u8; Self::TEXT_BYTES] = text.as_bytes().try_into().ok()?;
-        let mut bits: u128 = 0;
-        for (at, &byte) in bytes.iter().enumerate() {
-            let nibble = match (at, byte) {
-                (8 | 13 | 18 | 23, b'-') => continue,
-                (8 | 13 | 18 | 23, _) => return None,
-                (_, b'0'..=b'9') => byte - b'0',
-                (_, b'a'..=b'f') => byte - b'a' + 10,
-                _ => return None,
-            };
-            bits = bits << 4 | u128::from(nibble);
+        if [8, 13, 18, 23].iter().any(|&at| bytes[at] != b'-') {
+            return None;
         }
-        Some(Self(bits))
+        let high = read_hex(&bytes[..8])? << 32
+            | read_hex(&bytes[9..13])? << 16
+            | read_hex(&bytes[14..18])?;
+        let low = read_hex(&bytes[19..23])? << 48 | read_hex(&bytes[24..])?;
+        Some(Self(u128::from(high) << 64 | u128::from(low)))
     }
 
     /// The slot of the account whose session this is.
@@ -83,6 +79,28 @@ impl SessionKey {
         }
         text
     }
+}
+
+/// Up to 16 digits of lower-case hexadecimal. Without a branch for each: every booking
+/// names its session.
+fn read_hex(digits: &[u8]) -> Option<u64> {
+    const NO_DIGIT: u8 = 0x80;
+    const VALUES: [u8; 256] = {
+        let mut values = [NO_DIGIT; 256];
+        let mut value = 0;
+        while value < 16 {
+            values[b"0123456789abcdef"[value as usize] as usize] = value;
+            value += 1;
+        }
+        values
+    };
+    let (mut number, mut seen) = (0, 0);
+    for &digit in digits {
+        let value = VALUES[usize::from(digit)];
+        seen |= value;
+        number = number << 4 | u64::from(value);
+    }
+    (seen & NO_DIGIT == 0).then_some(number)
 }
 
 impl fmt::Display for SessionKey {
@@ -191,6 +209,23 @@ mod tests {
         ];
         for (text, error) in cases {
             assert_eq!(SessionToken::parse(&text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_character_of_a_key_is_looked_at() {
+        let key = SessionKey::mint(Slot::from_low_bits(0x1234), 0x5678_9abc_def0).to_string();
+        assert!(SessionKey::parse(&key).is_some());
+        for at in 0..key.len() {
+            for wrong in ["g", "A", "-", "/", ":", "`", "0"] {
+                let mut text = key.clone();
+                text.replace_range(at..=at, wrong);
+                let is_dash = key.as_bytes()[at] == b'-';
+                let may_be = if is_dash { "-" } else { "0" };
+                let read = SessionKey::parse(&text);
+                assert_eq!(read.is_some(), wrong == may_be, "{text}");
+                assert!(read.is_none_or(|read| read.to_string() == text), "{text}");
+            }
         }
     }
 
