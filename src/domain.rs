@@ -52,6 +52,13 @@ impl Credential {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// What stands behind the first `:`.
+    #[must_use]
+    pub fn password(&self) -> &[u8] {
+        let colon = self.0.iter().position(|&byte| byte == b':');
+        colon.map_or(&[], |colon| &self.0[colon + 1..])
+    }
 }
 
 impl std::fmt::Debug for Credential {

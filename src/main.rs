@@ -60,6 +60,9 @@ fn config_check(
         // No error: the environment of the service may bring it.
         eprintln!("purser: `purser serve` would not start here: {missing}");
     }
+    for line in config.placeholders() {
+        eprintln!("purser: {line}");
+    }
     print(&config.to_toml())
 }
 

@@ -87,6 +87,9 @@ pub fn run(
     for note in &placement.notes {
         tracing::warn!("{note}");
     }
+    for line in config.placeholders() {
+        tracing::warn!("{line}");
+    }
     let host = AtStart::look(config);
     for warning in &host.warnings {
         tracing::warn!("{warning}");

@@ -130,7 +130,15 @@ fn the_example_passes_its_own_check() {
         &["config", "check", file.name()],
         &[("PURSER_ADMIN_TOKEN", "x")],
     );
-    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    let left = "purser: a password of domain acme is still `change-me`: choose one of your own\n";
+    assert_eq!((run.status, run.stderr.as_str()), (0, left));
+    let token = [("PURSER_ADMIN_TOKEN", "change-me")];
+    let run = purser(&["config", "check", file.name()], &token);
+    assert!(
+        run.stderr.contains("the admin token is still"),
+        "{}",
+        run.stderr
+    );
 
     // Without a token it is valid, and the check says what is left to do.
     let run = purser(&["config", "check", file.name()], &[]);

@@ -24,6 +24,7 @@ use crate::tls::Tls;
 mod change;
 mod document;
 mod overrides;
+mod placeholder;
 mod print;
 mod raw;
 mod text_file;
