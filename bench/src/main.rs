@@ -11,6 +11,7 @@ mod histogram;
 mod insert;
 mod instructions;
 mod memory;
+mod place;
 mod process;
 mod recovery;
 mod report;
