@@ -7,6 +7,8 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod domain;
+mod drain;
+pub mod exit;
 pub mod host;
 pub mod http;
 pub mod listener;

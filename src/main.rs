@@ -10,7 +10,7 @@ use anyhow::Context;
 use purser::allocator::{self, Allocator};
 use purser::cli::{self, Invocation, ServeOptions};
 use purser::config::{self, Config, Flags, Source};
-use purser::{bundle, logging, offline, pages, server, tune};
+use purser::{bundle, exit, logging, offline, pages, server, tune};
 
 #[global_allocator]
 static ALLOCATOR: Allocator = allocator::ALLOCATOR;
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         if logging::flush() {
             eprintln!("purser: {error:#}");
         }
-        server::exit_status(&error)
+        exit::status(&error)
     })
 }
 

@@ -1,13 +1,9 @@
-//! Boot and drain order.
+//! Boot order, and what each shard serves.
 //!
-//! Boot: preflight, sockets, data directory, shards, admin API, demo players, ready. A
-//! port that is taken or a limit that is too low ends it before anything runs.
-//!
-//! Drain, on SIGTERM or SIGINT: no new connections, requests in flight are answered,
-//! the admin API ends, mailboxes are emptied, the last batch becomes durable. All of it
-//! within `shutdown_timeout`; a second signal ends the process at once.
-//!
-//! SIGHUP is neither: the configuration is read again (`reload`).
+//! Preflight, sockets, data directory, shards, admin API, demo players, ready. A port that
+//! is taken or a limit that is too low ends it before anything runs. From then on the
+//! process waits in `drain.rs` for its end. SIGHUP is none: the configuration is read again
+//! (`reload.rs`).
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -17,24 +13,23 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
-use crossbeam::channel::{Receiver, RecvTimeoutError, Select};
-use nix::sys::signal::Signal;
 use shards::failpoint;
 use shards::ledger::LedgerSettings;
 use shards::runtime::{
-    CheckpointSettings, Cluster, ClusterSettings, Event, FlushPlace, ScrubSettings, ShardHandle,
-    StartError,
+    CheckpointSettings, Cluster, ClusterSettings, FlushPlace, ScrubSettings, ShardHandle,
 };
 use shards::storage::{Caching, DirectDisk, DirectoryLock};
 use shards::wal::{self, DataSet, Founding, OpenError};
 
-use crate::admin::{AdminServer, AdminState, AdminThread, Readiness, WalletAddress};
+use crate::admin::{AdminServer, AdminState, Readiness, WalletAddress};
 use crate::cli::ServeOptions;
 use crate::config::{Config, Durability};
+use crate::drain::supervise;
+use crate::exit::after;
 use crate::http::{HttpMetrics, HttpShared, Seats};
 use crate::listener::{self, Door};
 use crate::live::{Live, View};
@@ -48,10 +43,6 @@ use crate::tls::TlsMetrics;
 use crate::tune::AtStart;
 use crate::wallet::{Parts, Times, TokenMint, WalletMetrics, WalletService};
 use crate::{demo, metrics, offline, service, signals, usage};
-
-// reliability.md's exit statuses: the data is refused, the disk failed.
-const EXIT_DATA_REFUSED: u8 = 3;
-const EXIT_DISK_FAILED: u8 = 4;
 
 /// What every shard's server is made of. One clone goes to each shard's thread.
 #[derive(Clone)]
@@ -309,18 +300,6 @@ fn connections_share(shutdown_timeout: Duration) -> Duration {
     shutdown_timeout / 2
 }
 
-/// The status of a server that could not start or run.
-#[must_use]
-pub fn exit_status(error: &anyhow::Error) -> ExitCode {
-    let is_recovery = error.downcast_ref::<StartError>().is_some();
-    match error.chain().find_map(|cause| cause.downcast_ref()) {
-        Some(OpenError::Refused(_)) => ExitCode::from(EXIT_DATA_REFUSED),
-        // Data that is there and cannot be made durable; founding it is only a start.
-        Some(OpenError::Io { .. }) if is_recovery => ExitCode::from(EXIT_DISK_FAILED),
-        Some(OpenError::Io { .. } | OpenError::OtherShardCount { .. }) | None => ExitCode::FAILURE,
-    }
-}
-
 /// Finds the data set in the data directory, or founds one.
 fn open_data(config: &Config, shards: u16) -> anyhow::Result<DataSet> {
     let (caching, durability) = match config.log.durability {
@@ -403,136 +382,4 @@ fn announce(
         writeln!(out, "try it:\n{}", demo::curl(wallet))?;
     }
     Ok(out.flush()?)
-}
-
-/// Waits for a signal or a failure, then drains.
-fn supervise(
-    signals: &Receiver<Signal>,
-    cluster: Cluster,
-    admin: AdminThread,
-    readiness: &Readiness,
-    draining: &AtomicBool,
-    shutdown_timeout: Duration,
-) -> anyhow::Result<ExitCode> {
-    let shards = cluster.metrics().len();
-    let mut supervisor = Supervisor {
-        signals,
-        cluster: &cluster,
-        deadline: None,
-    };
-    match supervisor.next()? {
-        Next::Signal(signal) => tracing::info!(%signal, "draining"),
-        Next::Event(event) => return after(event),
-        Next::TimeIsUp => unreachable!("there is no deadline yet"),
-    }
-    supervisor.deadline = Some(Instant::now() + shutdown_timeout);
-    draining.store(true, Ordering::Release);
-    readiness.set_draining();
-    cluster.drain();
-    // Last: a service manager that does not listen must not keep anybody from draining.
-    service::stopping();
-    if let Some(status) =
-        supervisor.await_all(shards, |event| matches!(event, Event::Drained(_)))?
-    {
-        return Ok(status);
-    }
-    // Half of what is left, for the same reason.
-    if !admin.stop(supervisor.time_left() / 2) {
-        tracing::warn!("requests of the admin API that did not end in time are cut");
-    }
-    cluster.close();
-    if let Some(status) =
-        supervisor.await_all(shards, |event| matches!(event, Event::Stopped(_)))?
-    {
-        return Ok(status);
-    }
-    cluster.join();
-    tracing::info!("stopped");
-    Ok(ExitCode::SUCCESS)
-}
-
-/// What the supervisor heard.
-enum Next {
-    Signal(Signal),
-    Event(Event),
-    TimeIsUp,
-}
-
-struct Supervisor<'a> {
-    signals: &'a Receiver<Signal>,
-    cluster: &'a Cluster,
-    deadline: Option<Instant>,
-}
-
-impl Supervisor<'_> {
-    fn next(&self) -> anyhow::Result<Next> {
-        let mut select = Select::new();
-        let signal = select.recv(self.signals);
-        let event = select.recv(self.cluster.events());
-        let ready = match self.deadline {
-            None => select.ready(),
-            Some(deadline) => match select.ready_deadline(deadline) {
-                Ok(ready) => ready,
-                Err(_) => return Ok(Next::TimeIsUp),
-            },
-        };
-        if ready == signal {
-            return Ok(Next::Signal(
-                self.signals.recv().context("the signal thread ended")?,
-            ));
-        }
-        assert!(ready == event);
-        match self.cluster.events().recv_timeout(Duration::ZERO) {
-            Ok(event) => Ok(Next::Event(event)),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                bail!("all shards have ended without a word")
-            }
-        }
-    }
-
-    /// Waits until every shard reported `what`; a status when the process must end now.
-    fn await_all(
-        &self,
-        shards: usize,
-        what: impl Fn(&Event) -> bool,
-    ) -> anyhow::Result<Option<ExitCode>> {
-        for _ in 0..shards {
-            match self.next()? {
-                Next::Event(event) if what(&event) => {}
-                Next::Event(event) => return after(event).map(Some),
-                Next::Signal(_) => unreachable!("a second one ends the process"),
-                Next::TimeIsUp => bail!(
-                    "not everything was drained within shutdown_timeout; \
-                     what was answered is safe, what was not may be retried"
-                ),
-            }
-        }
-        Ok(None)
-    }
-
-    fn time_left(&self) -> Duration {
-        self.deadline.map_or(Duration::ZERO, |deadline| {
-            deadline.saturating_duration_since(Instant::now())
-        })
-    }
-}
-
-/// A shard ended when it should not have.
-fn after(event: Event) -> anyhow::Result<ExitCode> {
-    match event {
-        Event::DiskFailed(shard, error) => {
-            let error = anyhow::Error::new(error);
-            tracing::error!(
-                shard = shard.0,
-                error = format!("{error:#}"),
-                "the log could not be written; nobody in this batch was answered, and the \
-                 process ends: restart it to read back what the disk holds"
-            );
-            Ok(ExitCode::from(EXIT_DISK_FAILED))
-        }
-        Event::Panicked(shard) => bail!("shard {shard} panicked; this is a fault of purser"),
-        Event::Drained(shard) | Event::Stopped(shard) => {
-            bail!("shard {shard} ended without being asked to")
-        }
-    }
 }

@@ -1,5 +1,5 @@
 //! The dashboard as its browser meets it: the page's files, and the stream of figures.
-//! What the page makes of them is in `dashboard_browser.rs`.
+//! What the page makes of them is in `dashboard_browser/`.
 
 mod common;
 

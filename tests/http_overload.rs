@@ -17,12 +17,23 @@ use nix::sys::signal::Signal;
 /// Clients that all ask while the server cannot even look.
 const CROWD: usize = 64;
 
-/// Tokens of one session that can be spent once each, all of them in their lives.
-fn tokens(key: &str, from: i64) -> Vec<String> {
-    let ago = |number: usize| from - 10 * i64::try_from(number).unwrap();
-    (0..CROWD)
-        .map(|number| token_at(key, ago(number)))
-        .collect()
+/// A server of one shard, and tokens of one session that can be spent once each, all of
+/// them in their lives.
+fn one_shard(limits: &'static str) -> (Server, Admin, Vec<String>) {
+    let setup = Setup {
+        shards: 1,
+        limits,
+        ..Setup::default()
+    };
+    let server = setup.start();
+    let mut admin = Admin::of(&server);
+    admin.account("once/p1", "5.00");
+    let key = admin.session("once/p1");
+    let now = now_millis();
+    let ago = |number: usize| now - 10 * i64::try_from(number).unwrap();
+    let tokens = (0..CROWD).map(|number| token_at(&key, ago(number)));
+    let tokens = tokens.collect();
+    (server, admin, tokens)
 }
 
 /// Redeems every token on a connection of its own, all at the same moment: they are in
@@ -52,16 +63,7 @@ fn redeem_at_once(server: &Server, tokens: &[String]) -> (Vec<Wallet>, Vec<Answe
 
 #[test]
 fn what_is_refused_under_overload_is_not_booked_and_what_is_answered_is() {
-    let setup = Setup {
-        shards: 1,
-        limits: "max_in_flight = 1",
-        ..Setup::default()
-    };
-    let server = setup.start();
-    let mut admin = Admin::of(&server);
-    admin.account("once/p1", "5.00");
-    let key = admin.session("once/p1");
-    let tokens = tokens(&key, now_millis());
+    let (server, mut admin, tokens) = one_shard("max_in_flight = 1");
     let (mut crowd, answers) = redeem_at_once(&server, &tokens);
 
     let mut refused = 0.0;
@@ -100,16 +102,7 @@ fn what_is_refused_under_overload_is_not_booked_and_what_is_answered_is() {
 /// Whoever is refused asks again at once, all of them together, again and again.
 #[test]
 fn a_crowd_that_asks_again_at_once_is_served_in_turn() {
-    let setup = Setup {
-        shards: 1,
-        limits: "max_in_flight = 1",
-        ..Setup::default()
-    };
-    let server = setup.start();
-    let mut admin = Admin::of(&server);
-    admin.account("once/p1", "5.00");
-    let key = admin.session("once/p1");
-    let tokens = tokens(&key, now_millis());
+    let (server, mut admin, tokens) = one_shard("max_in_flight = 1");
     let (mut crowd, answers) = redeem_at_once(&server, &tokens);
     let mut answers: Vec<_> = tokens.into_iter().zip(answers).collect();
     let mut refused = 0.0;
@@ -147,15 +140,7 @@ fn a_crowd_that_asks_again_at_once_is_served_in_turn() {
 
 #[test]
 fn within_the_limit_nobody_is_refused() {
-    let server = Setup {
-        shards: 1,
-        ..Setup::default()
-    }
-    .start();
-    let mut admin = Admin::of(&server);
-    admin.account("once/p1", "5.00");
-    let key = admin.session("once/p1");
-    let tokens = tokens(&key, now_millis());
+    let (server, _, tokens) = one_shard("");
     let (_, answers) = redeem_at_once(&server, &tokens);
     for answer in answers {
         assert_eq!(answer.status, 200, "{answer:?}");

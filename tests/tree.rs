@@ -87,6 +87,7 @@ fn glommio_is_named_in_the_runtime_only() {
             "listener.rs",
             "listener_tests.rs",
             "readiness.rs",
+            "readiness_tests.rs",
             "server.rs",
         ],
     );

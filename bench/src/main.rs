@@ -14,6 +14,7 @@ mod in_process;
 mod insert;
 mod instructions;
 mod memory;
+mod place;
 mod process;
 mod recovery;
 mod report;

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -21,7 +21,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::client::{self, Load, Pace};
-use crate::process::{self, CpuList};
+use crate::place::Place;
+use crate::process;
 use crate::rows::{Kind, Row};
 use crate::servers::{self, Server};
 
@@ -66,9 +67,8 @@ const OTHERS: &str = "others";
 /// Options of `purser-bench syscalls`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// The server; the `purser` beside this program when left out.
-    #[arg(long, value_name = "FILE")]
-    purser: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
     /// Rows of the table: those of `macro` that ask purser.
     #[arg(
         long,
@@ -78,21 +78,12 @@ pub(crate) struct Options {
         default_value = "balance,balance-2-hop,bet,bet-2-hop"
     )]
     rows: Vec<Row>,
-    /// CPUs of the server; two shards share them.
-    #[arg(long, default_value = "0", value_name = "CPUS")]
-    server_cpus: CpuList,
-    /// CPU of the client and of what counts.
-    #[arg(long, default_value = "1", value_name = "CPUS")]
-    client_cpus: CpuList,
     /// Keep-alive connections, one request in flight on each.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     connections: u32,
     /// Seconds of load for each count.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     seconds: u32,
-    /// Where temporary data directories are made; the system's default when left out.
-    #[arg(long, value_name = "DIR")]
-    data_root: Option<PathBuf>,
 }
 
 /// Calls of one load, and the requests that were answered meanwhile.
@@ -117,7 +108,7 @@ impl Counted {
 /// # Errors
 /// `strace` is not there or may not trace, or a load failed.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    process::pin_this_thread(&options.client_cpus)?;
+    process::pin_this_thread(&options.place.client_cpus)?;
     let mut out = std::io::stdout().lock();
     let seconds = f64::from(options.seconds);
     for &row in &options.rows {
@@ -176,13 +167,9 @@ enum Counter {
 
 /// Starts a server, counts its calls while it is under load, and stops it.
 fn count(options: &Options, row: Row, shards: u16, counter: Counter) -> anyhow::Result<Counted> {
-    let purser = match &options.purser {
-        Some(path) => path.clone(),
-        None => std::env::current_exe()?.with_file_name("purser"),
-    };
-    let system_default = std::env::temp_dir();
-    let data_root = options.data_root.as_ref().unwrap_or(&system_default);
-    let server = servers::start_purser(&purser, shards, &options.server_cpus, data_root)?;
+    let place = &options.place;
+    let data_root = place.data_root();
+    let server = servers::start_purser(&place.purser()?, shards, &place.server_cpus, &data_root)?;
     let notes = tempfile::NamedTempFile::new_in(data_root)?;
     let counting = Counting::start(counter, server.pid(), notes.path())?;
     let requests = load(options, row, &server);

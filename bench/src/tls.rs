@@ -20,7 +20,8 @@ use rustls::pki_types::ServerName;
 use rustls::version::TLS13;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore};
 
-use crate::process::{self, CpuList};
+use crate::place::Place;
+use crate::process;
 use crate::report;
 use crate::request::Request;
 use crate::servers::{self, Server};
@@ -44,24 +45,14 @@ const DOMAIN: &str = "wallet.bench";
 /// Options of `purser-bench tls`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// The server to measure; the `purser` beside this program when left out.
-    #[arg(long, value_name = "FILE")]
-    purser: Option<PathBuf>,
-    /// CPU of the server, which is one shard.
-    #[arg(long, default_value = "0", value_name = "CPUS")]
-    server_cpus: CpuList,
-    /// CPU of the client, which is one thread.
-    #[arg(long, default_value = "1", value_name = "CPUS")]
-    client_cpus: CpuList,
+    #[command(flatten)]
+    place: Place,
     /// Seconds that are counted, per row and round.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     seconds: u32,
     /// How often each row is run; the table shows medians.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: u32,
-    /// Where temporary data directories are made; the system's default when left out.
-    #[arg(long, value_name = "DIR")]
-    data_root: Option<PathBuf>,
 }
 
 /// What is done against a server.
@@ -113,16 +104,13 @@ impl Row {
 /// # Errors
 /// A server did not start, or a connection or an answer was not as it should be.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let purser = match &options.purser {
-        Some(path) => path.clone(),
-        None => std::env::current_exe()?.with_file_name("purser"),
-    };
+    let place = &options.place;
+    let purser = place.purser()?;
     let identity = Identity::new()?;
-    let data_root = options.data_root.clone().unwrap_or_else(std::env::temp_dir);
-    process::pin_this_thread(&options.client_cpus)?;
+    let data_root = place.data_root();
+    process::pin_this_thread(&place.client_cpus)?;
     let start = |settings: &[(&str, &Path)]| {
-        let cpus = &options.server_cpus;
-        servers::start_purser_with(&purser, 1, cpus, &data_root, settings)
+        servers::start_purser_with(&purser, 1, &place.server_cpus, &data_root, settings)
     };
     let plain = start(&[])?;
     let tls = start(&[

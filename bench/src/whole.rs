@@ -12,7 +12,8 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use crate::client::{self, Load, Pace};
-use crate::process::{self, CpuList};
+use crate::place::Place;
+use crate::process;
 use crate::report::{self, Report, Round};
 use crate::rivals::Programs;
 use crate::rows::{Kind, Row};
@@ -21,10 +22,8 @@ use crate::servers;
 /// Options of `purser-bench macro`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// The server to measure; the `purser` beside this program when left out, so
-    /// target/release/purser after `cargo build --release`.
-    #[arg(long, value_name = "FILE")]
-    purser: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
     /// Where the rivals are that are built from bench/rivals; beside this program or in
     /// bench/rivals/target/release when left out.
     #[arg(long, value_name = "DIR")]
@@ -32,12 +31,6 @@ pub(crate) struct Options {
     /// Rows of the table; all when left out. A rival that is not there is left out too.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "ROW,...")]
     rows: Vec<Row>,
-    /// CPUs of the servers; two shards share them.
-    #[arg(long, default_value = "0", value_name = "CPUS")]
-    server_cpus: CpuList,
-    /// CPU of the client, which is one thread.
-    #[arg(long, default_value = "1", value_name = "CPUS")]
-    client_cpus: CpuList,
     /// Keep-alive connections, one request in flight on each.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     connections: u32,
@@ -56,9 +49,6 @@ pub(crate) struct Options {
     /// Write every round to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Where temporary data directories are made; the system's default when left out.
-    #[arg(long, value_name = "DIR")]
-    data_root: Option<PathBuf>,
 }
 
 /// Runs all rounds and prints the table.
@@ -69,7 +59,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let programs = Programs::find(options.rivals.as_deref())?;
     let rows = present(options.rows(), &programs);
     let needs_purser = |row: &Row| matches!(row.kind(), Kind::Purser { .. });
-    let purser = options.purser()?;
+    let place = &options.place;
+    let purser = place.purser()?;
     if rows.iter().any(needs_purser) && !purser.is_file() {
         bail!(
             "no server at {}: build it with `cargo build --release` or name it with --purser",
@@ -79,16 +70,16 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
         note("this is a debug build: build with --release before you believe a number");
     }
-    if options.server_cpus.overlaps(&options.client_cpus) {
+    if place.server_cpus.overlaps(&place.client_cpus) {
         note("server and client share CPUs: they will measure each other");
     }
-    process::pin_this_thread(&options.client_cpus)?;
+    process::pin_this_thread(&place.client_cpus)?;
 
     let mut report = Report {
         machine: report::machine(),
         command: std::env::args().collect::<Vec<_>>().join(" "),
-        server_cpus: options.server_cpus.to_string(),
-        client_cpus: options.client_cpus.to_string(),
+        server_cpus: place.server_cpus.to_string(),
+        client_cpus: place.client_cpus.to_string(),
         connections: options.connections as usize,
         warmup_ms: options.load().warmup.as_millis(),
         window_ms: options.load().window.as_millis(),
@@ -144,13 +135,6 @@ impl Options {
         Row::ALL.into_iter().filter(asked).collect()
     }
 
-    fn purser(&self) -> anyhow::Result<PathBuf> {
-        match &self.purser {
-            Some(path) => Ok(path.clone()),
-            None => Ok(std::env::current_exe()?.with_file_name("purser")),
-        }
-    }
-
     fn load(&self) -> Load {
         Load {
             connections: self.connections as usize,
@@ -197,14 +181,14 @@ fn run_kind(
     report: &mut Report,
     failure_first: &mut Option<String>,
 ) -> anyhow::Result<()> {
-    let system_default = std::env::temp_dir();
-    let data_root = options.data_root.as_ref().unwrap_or(&system_default);
+    let cpus = &options.place.server_cpus;
+    let data_root = &options.place.data_root();
     let server = match kind {
-        Kind::Floor => servers::start_floor(&options.server_cpus, data_root)?,
+        Kind::Floor => servers::start_floor(cpus, data_root)?,
         Kind::Purser { shards } => {
-            servers::start_purser(&options.purser()?, shards, &options.server_cpus, data_root)?
+            servers::start_purser(&options.place.purser()?, shards, cpus, data_root)?
         }
-        Kind::Rival(rival) => programs.start(rival, &options.server_cpus, data_root)?,
+        Kind::Rival(rival) => programs.start(rival, cpus, data_root)?,
     };
     let load = options.load();
     for &row in rows.iter().filter(|row| row.kind() == kind) {

@@ -106,21 +106,21 @@ pub(super) fn process_of(host: &Host, data_dir: &Path) -> Option<u32> {
     let process: u32 = fs::read_to_string(&path).ok()?.trim().parse().ok()?;
     let inode = fs::metadata(&path).ok()?.ino();
     let locks = host.text("proc/locks").ok()?;
-    let holds = locks
-        .lines()
-        .any(|line| holds_lock(line, process, inode).is_some());
-    holds.then_some(process)
+    let mut held = locks.lines();
+    let is_held = held.any(|line| holds_lock(line, process, inode));
+    is_held.then_some(process)
 }
 
 /// Whether a line of `/proc/locks` (proc(5)) is this process's lock of a whole file:
 /// `1: FLOCK ADVISORY WRITE 17 fe:00:5341188 0 EOF`. The device is not compared: some file
 /// systems show another one there than to who asks about the file.
-fn holds_lock(line: &str, process: u32, inode: u64) -> Option<()> {
-    let mut fields = line.split_ascii_whitespace();
-    let is_lock = fields.nth(1)? == "FLOCK" && fields.nth(1)? == "WRITE";
-    let is_its = fields.next()?.parse() == Ok(process);
-    let file = fields.next()?.rsplit(':').next()?;
-    (is_lock && is_its && file.parse() == Ok(inode)).then_some(())
+fn holds_lock(line: &str, process: u32, inode: u64) -> bool {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let [_, "FLOCK", _, "WRITE", owner, file, ..] = fields[..] else {
+        return false;
+    };
+    let file = file.rsplit(':').next().unwrap_or_default();
+    owner.parse() == Ok(process) && file.parse() == Ok(inode)
 }
 
 fn add(

@@ -15,6 +15,7 @@ mod inspect;
 mod output;
 mod progress;
 mod record;
+mod report;
 mod reshard;
 mod switch;
 mod verify;

@@ -20,8 +20,8 @@ use shards::wal::{self, FileKind, Founding, Inventory, Layout, LogPosition, Resh
 
 use super::directory::DataDirectory;
 use super::progress::{Stdout, shown};
-use super::verify::{self, Report};
-use super::{say_settled, switch};
+use super::report::Report;
+use super::{say_settled, switch, verify};
 use crate::config::SHARDS_MAX;
 use crate::shell::quoted;
 

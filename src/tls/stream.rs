@@ -358,5 +358,4 @@ impl<IO: AsyncWrite + Unpin> Write for Raw<'_, '_, '_, IO> {
 }
 
 #[cfg(test)]
-#[path = "stream_tests.rs"]
 mod tests;

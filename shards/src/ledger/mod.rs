@@ -10,7 +10,7 @@
 //! What they share: `subject.rs` (the account and the order of checks), `funds.rs` (cash
 //! and bonus), `losses.rs` (net losses against limits). What is remembered for a time:
 //! `transactions.rs` and `rounds.rs`, by `digest.rs`, in `windows.rs`, as old as `age.rs`
-//! says.
+//! says. What a checkpoint has of all that: `entry.rs`, `snapshot.rs`.
 
 mod account;
 mod age;
@@ -25,6 +25,7 @@ mod check;
 mod command;
 mod credit;
 mod digest;
+mod entry;
 mod funds;
 mod index;
 mod limits;
@@ -62,6 +63,10 @@ pub use command::{
     SessionFacts,
 };
 use digest::Digester;
+pub use entry::{
+    AccountEntry, Entry, EntryMisfit, LossEntry, MemoryEntry, RoundEntry, SessionEntry,
+    SpentTokenEntry, TransactionEntry,
+};
 pub use limits::{Limits, LimitsChange, LossPeriod};
 pub use posting::{HouseAccount, Movement, PlayerFunds, Posting};
 pub use request::{
@@ -72,10 +77,7 @@ use rounds::Rounds;
 pub use session::{SESSIONS_PER_ACCOUNT_MAX, SPENT_TOKENS_PER_SESSION_MAX};
 use session::{SessionIndex, Sessions};
 pub use share::{Share, entries_of_share};
-pub use snapshot::{
-    AccountEntry, Entry, EntryMisfit, LossEntry, MemoryEntry, Restoring, RoundEntry, SessionEntry,
-    SpentTokenEntry, TransactionEntry,
-};
+pub use snapshot::Restoring;
 use transactions::Transactions;
 
 use crate::types::{AccountId, Lsn, UnixMillis};

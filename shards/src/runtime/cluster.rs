@@ -1,7 +1,6 @@
-//! Boot and end of the shards: one thread each, a glommio executor on it, and the
-//! tasks that make it a shard.
+//! All shards of the process: their start, and their end.
 //!
-//! Each shard's thread reads its own log, all of them at once, so that its ledger lies
+//! Each shard's thread (`boot.rs`) reads its own log, all of them at once, so that its ledger lies
 //! in memory near its core. None of them serves before all of them are there.
 //!
 //! The end comes in three steps, so that nothing accepted goes unanswered: shards are
@@ -10,50 +9,28 @@
 //! threads are joined.
 
 use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::thread::{JoinHandle, Thread};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
-use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
+use crossbeam::channel::{Receiver, RecvTimeoutError, bounded, unbounded};
 
 use super::background::LogReach;
-use super::committer::Committer;
+use super::boot::Boot;
 use super::compactor::{CheckpointSettings, Compactor};
 use super::control::ControlHandle;
 use super::flusher::{FlushPlace, Flusher};
-use super::handle::{Inner, ShardHandle};
+use super::handle::ShardHandle;
 use super::metrics::ShardMetrics;
-use super::pump;
 use super::scrubber::{ScrubSettings, Scrubber};
 use super::supplier::{Supplier, SupplyLine};
-use super::wait::REPLY_TIMEOUT;
-use crate::failpoint::{self, Window};
-use crate::ledger::{Book, Entry, Ledger, LedgerSettings, Posting};
+use crate::ledger::LedgerSettings;
 use crate::mesh::{Mesh, doorbell::Doorbell};
 use crate::routing::SlotMap;
-use crate::shard::Shard;
-use crate::types::{Lsn, ShardId};
-use crate::wal::{DataSet, Log, LogError, OpenError, Progress, Rebuild, SealedHeader, Visitor};
-
-/// Memory registered with each ring. The default pins 30 MiB per executor for file
-/// I/O that we do not do through it.
-const IO_MEMORY_BYTES: usize = 64 << 10;
-
-/// After how long a turn of the executor is cut short to look for I/O.
-///
-/// Our turns end by themselves: whatever could go on for ever lets I/O run after a
-/// bounded burst. So this only has to be finite, and it must not be short: glommio parks
-/// with runnable tasks when the timer has fired before the first task of a turn ran,
-/// which a thread that is descheduled for as long as this will meet (docs/adr/0001).
-const PREEMPT_TIMER: Duration = Duration::from_secs(10);
-
-/// How often overdue answers are looked for, sizes are published and the pump is rung. Its
-/// timer also bounds how long an executor can sleep by mistake.
-pub const HOUSEKEEPING: Duration = Duration::from_millis(250);
+use crate::types::ShardId;
+use crate::wal::{DataSet, LogError, OpenError, Progress};
 
 /// How often a long recovery says how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
@@ -134,6 +111,10 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_memory_full(&self) -> bool {
+        self.memory_full.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -404,7 +385,7 @@ pub struct MemoryGate(Arc<Shared>);
 impl MemoryGate {
     /// While memory is full, what would take more of it is refused
     /// ([`Unavailable::MemoryFull`](crate::Unavailable)). Shards go by it within
-    /// [`HOUSEKEEPING`].
+    /// [`HOUSEKEEPING`](super::HOUSEKEEPING).
     pub fn set_full(&self, full: bool) {
         self.0.memory_full.store(full, Ordering::Relaxed);
     }
@@ -412,224 +393,4 @@ impl MemoryGate {
 
 fn thread_error(shard: ShardId) -> impl Fn(io::Error) -> StartError {
     move |source| StartError::Thread { shard, source }
-}
-
-/// What a shard's thread is given.
-struct Boot {
-    id: ShardId,
-    cpu: Option<usize>,
-    shared: Arc<Shared>,
-    metrics: Arc<ShardMetrics>,
-    ledger: LedgerSettings,
-    data: DataSet,
-    reach: Arc<LogReach>,
-    supply: SupplyLine,
-    flusher: Flusher,
-    events: Sender<Event>,
-    started: Sender<Result<(), StartError>>,
-    /// Disconnected when all shards have reported that they are there, or when the
-    /// cluster gave up, which then is closing.
-    all_recovered: Receiver<()>,
-}
-
-impl Boot {
-    fn run<F, Fut>(self, progress: &Progress, serve: F)
-    where
-        F: Fn(ShardHandle) -> Fut,
-        Fut: Future<Output = ()> + 'static,
-    {
-        let _report = ReportPanic {
-            id: self.id,
-            events: self.events.clone(),
-            started: self.started.clone(),
-        };
-        // First of all, for it pins this thread to the core near which the ledger is to lie.
-        let there = build_executor(self.id, self.cpu)
-            .and_then(|executor| Ok((executor, self.recover(progress)?)));
-        let (executor, (ledger, log)) = match there {
-            Ok(there) => there,
-            Err(error) => {
-                // The cluster is gone if it gave up on another shard before.
-                let _ = self.started.send(Err(error));
-                return;
-            }
-        };
-        let _ = self.started.send(Ok(()));
-        let _ = self.all_recovered.recv();
-        if self.shared.is_closing() {
-            return;
-        }
-        let shard = Shard::recovered(ledger, log.durable_lsn());
-        let handle = ShardHandle::new(self.id, self.shared, shard, self.metrics);
-        let committer = Committer::new(handle.0.clone(), self.flusher, self.supply, self.reach);
-        let (id, events, started) = (self.id, self.events, self.started);
-        executor.run(async move {
-            let pump = glommio::spawn_local(pump::run(handle.0.clone()));
-            let commit_events = events.clone();
-            let committer = glommio::spawn_local(async move {
-                match committer.run(log).await {
-                    Ok(()) => true,
-                    Err(error) => {
-                        let _ = commit_events.send(Event::DiskFailed(id, error));
-                        false
-                    }
-                }
-            });
-            let inner = handle.0.clone();
-            glommio::spawn_local(keep_house(inner.clone())).detach();
-            let _ = started.send(Ok(()));
-            serve(handle).await;
-            let _ = events.send(Event::Drained(id));
-            pump.await;
-            inner.finished.set(true);
-            inner.commit.raise();
-            if committer.await {
-                let _ = events.send(Event::Stopped(id));
-            }
-        });
-    }
-
-    fn recover(&self, progress: &Progress) -> Result<(Ledger, Box<Log>), StartError> {
-        let began = Instant::now();
-        let mut recovering = Recovering(Rebuild::new(self.ledger));
-        let recovered = self
-            .data
-            .recover(self.id, progress, &mut recovering)
-            .map_err(|source| StartError::Recovery {
-                shard: self.id,
-                source,
-            })?;
-        if let Some(tail) = &recovered.torn_tail {
-            tracing::warn!(shard = self.id.0, "cut off {tail}");
-        }
-        tracing::info!(
-            shard = self.id.0,
-            checkpoint_lsn = recovered.checkpoint.map_or(0, |c| c.next_lsn.0 - 1),
-            entries = recovered.checkpoint.map_or(0, |c| c.records),
-            postings = recovered.postings,
-            frames = recovered.frames,
-            clean_shutdown = recovered.clean_shutdown,
-            seconds = began.elapsed().as_secs_f64(),
-            "recovered"
-        );
-        Ok((recovering.0.into_ledger(), Box::new(recovered.log)))
-    }
-}
-
-/// A ledger that comes back, where tests can end the process at every step of it.
-struct Recovering(Rebuild);
-
-impl Visitor for Recovering {
-    fn entry(&mut self, entry: Entry) -> Result<(), String> {
-        failpoint::pass(Window::MidRecovery);
-        self.0.entry(entry)
-    }
-
-    fn restored(&mut self, header: &SealedHeader) -> Result<(), String> {
-        self.0.restored(header)
-    }
-
-    fn posting(&mut self, lsn: Lsn, posting: Posting) -> Result<(), String> {
-        let applied = self.0.posting(lsn, posting);
-        failpoint::pass(Window::MidRecovery);
-        applied
-    }
-
-    fn again(&mut self) {
-        self.0.again();
-    }
-}
-
-fn build_executor(id: ShardId, cpu: Option<usize>) -> Result<LocalExecutor, StartError> {
-    if let Some(cpu) = cpu {
-        // glommio's own placement looks at online CPUs, not at the process's mask.
-        let mut mask = nix::sched::CpuSet::new();
-        let pinned = mask
-            .set(cpu)
-            .and_then(|()| nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &mask));
-        if let Err(error) = pinned {
-            tracing::warn!(shard = id.0, cpu, %error, "cannot pin the shard to its CPU; it runs unpinned");
-        }
-    }
-    LocalExecutorBuilder::new(Placement::Unbound)
-        .name(&format!("shard-{id}"))
-        .io_memory(IO_MEMORY_BYTES)
-        .preempt_timer(PREEMPT_TIMER)
-        .make()
-        .map_err(|error| StartError::Executor {
-            shard: id,
-            why: error.to_string(),
-        })
-}
-
-/// What goes by time rather than by request.
-async fn keep_house(inner: Rc<Inner>) {
-    let slots_bytes = inner.replies.borrow().bytes();
-    inner
-        .metrics
-        .memory
-        .queues
-        .set((Mesh::BYTES_PER_PEER + slots_bytes) as u64);
-    loop {
-        glommio::timer::sleep(HOUSEKEEPING).await;
-        // So that a pump without work counts a turn, and whoever watches sees that it can.
-        inner.shared.mesh.ring(inner.peer);
-        inner
-            .replies
-            .borrow_mut()
-            .wake_overdue(Instant::now(), REPLY_TIMEOUT);
-        let mut shard = inner.shard.borrow_mut();
-        shard.set_memory_full(inner.shared.memory_full.load(Ordering::Relaxed));
-        shard.tidy_up();
-        let counts = shard.ledger().counts();
-        let metrics = &inner.metrics;
-        metrics.accounts.set(counts.accounts as u64);
-        metrics.sessions.set(counts.sessions as u64);
-        metrics.transactions.set(counts.transactions as u64);
-        metrics.rounds_open.set(counts.rounds_open as u64);
-        let bytes = shard.ledger().bytes();
-        let memory = &metrics.memory;
-        memory.accounts.set(bytes.accounts as u64);
-        memory.sessions.set(bytes.sessions as u64);
-        memory.transactions.set(bytes.transactions as u64);
-        memory.rounds.set(bytes.rounds as u64);
-        metrics.busy_ns.add(busy_ns_since_the_last_look());
-        metrics
-            .money_imbalance
-            .set(imbalance(shard.ledger().books()));
-        metrics.appended_lsn.set(shard.appended_lsn().0);
-        metrics.durable_lsn.set(shard.durable_lsn().0);
-    }
-}
-
-/// How long this thread's executor was at work since somebody last asked; nobody else does.
-///
-/// By the executor's clock rather than the thread's CPU time: while a flush holds the shard,
-/// or another process its CPU, nobody is served, and that is what a busy shard means.
-fn busy_ns_since_the_last_look() -> u64 {
-    // This sets what it returns back to nothing.
-    let at_work = glommio::executor().executor_stats().total_runtime();
-    u64::try_from(at_work.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Minor units that all books together are off by; more than a number holds is that number.
-fn imbalance(books: &[Book]) -> u64 {
-    let off_by = books.iter().map(|book| book.total().unsigned_abs());
-    u64::try_from(off_by.sum::<u128>()).unwrap_or(u64::MAX)
-}
-
-/// Tells the supervisor when the thread unwinds.
-struct ReportPanic {
-    id: ShardId,
-    events: Sender<Event>,
-    started: Sender<Result<(), StartError>>,
-}
-
-impl Drop for ReportPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let _ = self.events.send(Event::Panicked(self.id));
-            let _ = self.started.send(Err(StartError::Panicked(self.id)));
-        }
-    }
 }

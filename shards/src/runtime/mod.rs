@@ -8,6 +8,7 @@
 //! on any executor.
 
 mod background;
+mod boot;
 mod clock;
 mod cluster;
 mod committer;
@@ -15,6 +16,7 @@ mod compactor;
 mod control;
 mod flusher;
 mod handle;
+mod housekeeping;
 mod metrics;
 mod pump;
 mod scrubber;
@@ -22,11 +24,12 @@ mod supplier;
 mod wait;
 
 pub use clock::now;
-pub use cluster::{Cluster, ClusterSettings, Event, HOUSEKEEPING, MemoryGate, StartError};
+pub use cluster::{Cluster, ClusterSettings, Event, MemoryGate, StartError};
 pub use compactor::CheckpointSettings;
 pub use control::{ControlHandle, ControlReply};
 pub use flusher::FlushPlace;
 pub use handle::{ShardHandle, ShardReply};
+pub use housekeeping::HOUSEKEEPING;
 pub use metrics::{CheckpointMetrics, MemoryMetrics, ScrubMetrics, ShardMetrics};
 pub use scrubber::ScrubSettings;
 pub use wait::{REPLY_TIMEOUT, let_io_run};

@@ -30,6 +30,7 @@ mod oracle;
 mod players;
 mod random;
 mod server;
+mod session;
 mod traffic;
 mod world;
 

@@ -11,9 +11,9 @@ use super::inventory::Inventory;
 use super::log::{Durability, LogSettings};
 use super::manifest::{Founding, Manifest, open_data_set};
 use super::recovery::{Recovered, recover};
-use super::scan::{Progress, Visitor};
 use super::sealed::{Sealed, SealedHeader};
 use super::segment::{SEGMENT_BYTES_MIN, segment_path};
+use super::visitor::{Progress, Visitor};
 use crate::storage::{MemoryDisk, Storage};
 use crate::types::ShardId;
 

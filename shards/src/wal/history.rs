@@ -10,8 +10,8 @@ use super::error::Refusal;
 use super::frame::FileKind;
 use super::inventory::Inventory;
 use super::manifest::Manifest;
-use super::scan::Progress;
 use super::sealed::{Sealed, SealedHeader, SealedId};
+use super::visitor::Progress;
 use crate::ledger::Posting;
 use crate::storage::Storage;
 use crate::types::{Lsn, ShardId};
@@ -83,7 +83,7 @@ pub fn read_history(
     let history = Sealed::open(storage, id_of(manifest, shard, number))?;
     history.read(progress, &mut |lsn, record| {
         let posting = decode(record).map_err(|error| error.to_string())?;
-        progress.count_posting();
+        progress.add_postings(1);
         each(lsn, posting)
     })?;
     Ok(history.header)

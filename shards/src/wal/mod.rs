@@ -26,12 +26,15 @@ mod rebuild;
 mod recovery;
 mod reshard;
 mod scan;
+mod scanner;
 mod scrub;
 mod sealed;
 mod sealed_writer;
 mod segment;
+mod stopped;
 mod tally;
 mod verdict;
+mod visitor;
 mod window;
 
 pub use batch::{Batch, RECORD_BYTES_MAX};
@@ -54,7 +57,7 @@ pub use manifest::{Founding, Manifest, find_manifest, open_data_set, read_manife
 pub use rebuild::Rebuild;
 pub use recovery::{Recovered, recover};
 pub use reshard::{Layout, Resharded, reshard};
-pub use scan::{Ending, Progress, Reading, Scan, TornTail, Visitor, scan};
+pub use scan::{Ending, Reading, Scan, TornTail, scan};
 pub use scrub::{Scrubbed, scrub};
 pub use sealed::{LogAge, SealedHeader};
 pub use segment::{
@@ -63,6 +66,7 @@ pub use segment::{
 };
 pub use tally::{Tally, tally};
 pub use verdict::{Behind, Reason, Stop, Verdict, judge};
+pub use visitor::{Progress, Visitor};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,7 +1,7 @@
 //! From what a shard's files hold to its ledger.
 
-use super::scan::Visitor;
 use super::sealed::SealedHeader;
+use super::visitor::Visitor;
 use crate::ledger::{Entry, Ledger, LedgerSettings, Posting, Restoring};
 use crate::types::Lsn;
 

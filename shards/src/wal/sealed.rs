@@ -19,9 +19,9 @@ use super::frame::{
 use super::header::{BlockHeader, FORMAT_VERSION, HeaderCopy};
 use super::inventory::TEMPORARY_SUFFIX;
 use super::log::LogPosition;
-use super::scan::Progress;
 use super::segment::FIRST_FRAME_OFFSET;
 use super::verdict::Stop;
+use super::visitor::Progress;
 use super::window::{Read, Window};
 use crate::storage::{AlignedBuf, BLOCK_BYTES, Storage, StorageFile};
 use crate::types::{Lsn, ShardId, UnixMillis};

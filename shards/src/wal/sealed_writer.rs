@@ -12,9 +12,9 @@ use super::frame::{
     Chain, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHeader, FrameKind, encode_frame, frame_bytes,
 };
 use super::header::BlockHeader;
-use super::scan::Progress;
 use super::sealed::{Sealed, SealedHeader, SealedId};
 use super::segment::{FIRST_FRAME_OFFSET, shard_directory};
+use super::visitor::Progress;
 use crate::failpoint;
 use crate::storage::{AlignedBuf, Storage, StorageFile};
 use crate::types::Lsn;

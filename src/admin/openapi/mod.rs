@@ -5,7 +5,7 @@
 //! JavaScript from this binary: it needs no other host, and its security policy lets it
 //! ask none. Neither says anything that is secret, so neither needs the token.
 //!
-//! `tests/openapi.rs` holds the document to the routes that there are, and the helpers of
+//! `tests/openapi/` holds the document to the routes that there are, and the helpers of
 //! all black-box tests hold every request and answer to the document.
 
 use std::net::SocketAddr;

@@ -2,16 +2,19 @@
 //!
 //! Without Chromium the tests say that they are skipped.
 
+#[path = "../common/mod.rs"]
 mod common;
 
-use std::path::Path;
+mod model;
+mod screens;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use common::{ADMIN_TOKEN, Admin, Browser, Play, Server};
 use nix::sys::signal::Signal;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A valid player id, and one that a careless page would run.
 const HOSTILE: &str = "acme/<img src=x onerror=alert(1)>";
@@ -237,97 +240,6 @@ fn it_shows_what_happens_and_finds_an_account() {
 }
 
 #[test]
-fn it_fits_every_screen_and_every_hand() {
-    let Some(mut browser) = Browser::start() else {
-        return;
-    };
-    let server = Server::start();
-    under_load(&server, 2, || {
-        log_in(&mut browser, &server);
-        // Figures take more room than the dashes of an idle server.
-        browser.until(
-            "times are known",
-            "/ (µs|ms)/.test(document.querySelector('#endpoints').innerText)",
-        );
-        browser.eval("document.querySelector('#account-id').focus()");
-        browser.write("acme/player-0");
-        browser.press("Enter");
-        browser.until(
-            "the account is found",
-            "!document.querySelector('#account').hidden",
-        );
-        for width in [360, 390, 768, 1280, 1920] {
-            browser.resize(width, 900);
-            let beyond = browser.eval("document.documentElement.scrollWidth - window.innerWidth");
-            assert!(
-                beyond.as_i64().unwrap() <= 0,
-                "{width} px: {beyond} px beyond"
-            );
-        }
-    });
-
-    browser.resize(1280, 900);
-    let background = "getComputedStyle(document.body).backgroundColor";
-    browser.prefer("light");
-    let light = browser.eval(background);
-    browser.prefer("dark");
-    let dark = browser.eval(background);
-    assert_ne!(light, dark);
-    let choose = |theme: &str| {
-        format!(
-            "(() => {{ const theme = document.querySelector('#theme'); theme.value = '{theme}'; \
-             theme.dispatchEvent(new Event('change')); return {background}; }})()"
-        )
-    };
-    assert_eq!(browser.eval(&choose("light")), light);
-    assert_eq!(browser.eval(&choose("dark")), dark);
-
-    // By keyboard alone: everything that does something is reached, and is seen to be.
-    let mut reached: Vec<String> = Vec::new();
-    browser.eval("document.activeElement.blur(); window.scrollTo(0, 0); document.querySelector('.skip').focus()");
-    for _ in 0..40 {
-        let at = browser.eval(
-            "(() => { const now = document.activeElement; const style = getComputedStyle(now); \
-             return [now.id || now.className.baseVal || now.className, style.outlineStyle]; })()",
-        );
-        let name = at[0].as_str().unwrap().to_owned();
-        if !name.is_empty() {
-            assert_ne!(at[1], "none", "{name} has no visible focus");
-        }
-        reached.push(name);
-        browser.press("Tab");
-    }
-    for name in [
-        "skip",
-        "theme",
-        "log-out",
-        "picture",
-        "books-refresh",
-        "account-id",
-    ] {
-        assert!(
-            reached.iter().any(|found| found == name),
-            "{name}: {reached:?}"
-        );
-    }
-    browser.eval("document.querySelector('#chart-requests .picture').focus()");
-    browser.press("ArrowLeft");
-    let heard = browser.text("#announcements");
-    assert!(heard.contains("s ago: answered "), "{heard}");
-
-    // What has no words for those who do not see it.
-    let nameless = browser.eval(
-        "[...document.querySelectorAll('table:not(:has(caption)), svg.picture:not([aria-label]), \
-          th:not([scope]), section:not([aria-labelledby])')].map((found) => found.outerHTML) \
-         .concat([...document.querySelectorAll('input, select')].filter((field) => !field.labels.length) \
-         .map((field) => field.id))",
-    );
-    assert_eq!(nameless, Value::Array(Vec::new()));
-
-    assert_eq!(browser.complaints(), [] as [&str; 0]);
-}
-
-#[test]
 fn it_forgets_the_token_and_finds_the_server_again() {
     let Some(mut browser) = Browser::start() else {
         return;
@@ -378,127 +290,4 @@ fn it_forgets_the_token_and_finds_the_server_again() {
     );
     assert_eq!(server.ended().status.code(), Some(0));
     assert_eq!(browser.complaints(), [] as [&str; 0]);
-}
-
-/// The arithmetic of the page, in the engine that runs it.
-#[test]
-fn it_computes_rates_and_quantiles_as_prometheus_does() {
-    let Some(mut browser) = Browser::start() else {
-        return;
-    };
-    let server = Server::start();
-    browser.open(&format!("http://{}/dashboard", server.admin));
-    let mut check = |module: &str, expression: &str, expected: Value| {
-        let code = format!("import('/dashboard/{module}.js').then((m) => {expression})");
-        assert_eq!(browser.eval(&code), expected, "{expression}");
-    };
-    let observed = "{ bounds: [1, 2, 4, 8], counts: [10, 0, 10, 0, 0], total: 20, sum: 50 }";
-    for (share, expected) in [
-        ("0.25", json!(0.5)),
-        ("0.5", 1.into()),
-        ("0.75", 3.into()),
-        ("1", 4.into()),
-    ] {
-        check(
-            "model",
-            &format!("m.quantile({observed}, {share})"),
-            expected,
-        );
-    }
-    let beyond = "{ bounds: [1, 2], counts: [1, 0, 9], total: 10, sum: 0 }";
-    check("model", &format!("m.quantile({beyond}, 0.99)"), 2.into());
-    check(
-        "model",
-        "m.quantile({ bounds: [1], counts: [0, 0], total: 0 }, 0.5) === undefined",
-        true.into(),
-    );
-    check("model", &format!("m.mean({observed})"), 2.5.into());
-    let event = |seconds: f64, zero: u64, one: u64| {
-        format!(
-            "{{ UptimeSeconds: {seconds}, Metrics: {{ a_total: {{ Samples: [\
-             {{ Labels: {{ shard: '0' }}, Value: {zero} }}, {{ Labels: {{ shard: '1' }}, Value: {one} }}] }} }} }}"
-        )
-    };
-    let rate = |labels: &str| {
-        format!(
-            "m.rateBetween({}, {}, 'a_total', {labels})",
-            event(1.0, 10, 5),
-            event(3.0, 16, 5)
-        )
-    };
-    check("model", &rate("{}"), 3.into());
-    check("model", &rate("{ shard: '1' }"), 0.into());
-    check(
-        "model",
-        &format!("{} === undefined", rate("{ shard: '2' }")),
-        true.into(),
-    );
-    // Another process counts from zero: what came before is forgotten.
-    let restarted = format!(
-        "(() => {{ const model = new m.Model(); for (const e of [{}, {}, {}]) model.push(e); \
-         return [model.events.length, model.rate('a_total') ?? null]; }})()",
-        event(100.0, 50, 0),
-        event(101.0, 60, 0),
-        event(2.0, 1, 0)
-    );
-    check("model", &restarted, json!([1, null]));
-    for (call, expected) in [
-        ("m.duration(0.0000854)", "85.4 µs"),
-        ("m.duration(0.00124)", "1.24 ms"),
-        ("m.duration(3.1)", "3.10 s"),
-        ("m.duration(undefined)", "–"),
-        ("m.rate(0)", "0"),
-        ("m.rate(0.004)", "<0.01"),
-        ("m.rate(12345.6)", "12,346"),
-        ("m.bytes(512)", "512 B"),
-        ("m.bytes(3565158)", "3.40 MiB"),
-        ("m.money('-1000095.00')", "−1,000,095.00"),
-        ("m.money('0.500')", "0.500"),
-        ("m.money('12 £')", "12 £"),
-        ("m.age(97200)", "1 d 3 h"),
-        ("m.words('HouseStakes')", "House stakes"),
-        ("m.share(0.256)", "26 %"),
-        ("m.shortCount(1234567)", "1.23 M"),
-    ] {
-        check("format", call, expected.into());
-    }
-    check(
-        "api",
-        "(() => { const seen = []; const reader = new m.EventReader((name, data) => seen.push([name, data])); \
-         for (const character of 'data: {\"a\":1}\\n\\nevent: end\\ndata: 2\\n\\ndata: 3') reader.read(character); \
-         return seen; })()",
-        json!([["message", {"a": 1}], ["end", 2]]),
-    );
-}
-
-/// Writes the pictures of `docs/dashboard.md` and two of a phone, to be made smaller by hand
-/// (`pngquant 64`): `DASHBOARD_PICTURES=DIR cargo test --test dashboard_browser -- --ignored`.
-/// It plays for two minutes, so that the charts are full.
-#[test]
-#[ignore = "writes pictures"]
-fn pictures_of_it() {
-    let folder = std::env::var("DASHBOARD_PICTURES").expect("DASHBOARD_PICTURES: a directory");
-    let mut browser = Browser::start().expect("Chromium");
-    let server = Server::start();
-    browser.resize(1280, 900);
-    under_load(&server, 6, || {
-        log_in(&mut browser, &server);
-        thread::sleep(Duration::from_secs(122));
-        browser.eval("document.querySelector('#account-id').focus()");
-        browser.write("acme/player-3");
-        browser.press("Enter");
-        browser.until(
-            "the account is found",
-            "!document.querySelector('#account').hidden",
-        );
-        browser.eval("document.activeElement.blur(); window.scrollTo(0, 0)");
-        for (width, name) in [(1280, "dashboard"), (390, "phone")] {
-            for scheme in ["light", "dark"] {
-                browser.prefer(scheme);
-                browser.resize(width, 900);
-                thread::sleep(Duration::from_secs(2));
-                browser.picture(Path::new(&format!("{folder}/{name}-{scheme}.png")));
-            }
-        }
-    });
 }
