@@ -56,6 +56,7 @@ const RETRY_DISK_SECONDS: u32 = 60;
 /// The handler.
 pub(super) async fn import(State(app): State<App>, mut body: Body) -> Result<Response, AdminError> {
     let Ok(permit) = app.imports.clone().try_acquire_owned() else {
+        throw_away(&mut body).await;
         return Err(AdminError::overloaded(
             "another import is running",
             RETRY_IMPORT_SECONDS,
@@ -66,7 +67,7 @@ pub(super) async fn import(State(app): State<App>, mut body: Body) -> Result<Res
     let spooled = match check_and_spool(&app, &domains, &mut body).await {
         Ok(spooled) => spooled,
         Err(error) => {
-            let _ = tokio::time::timeout(REST_TIMEOUT, throw_away(&mut body)).await;
+            throw_away(&mut body).await;
             return Err(error);
         }
     };
@@ -150,8 +151,10 @@ async fn next_piece(body: &mut Body) -> Result<Option<Bytes>, AdminError> {
     }
 }
 
+/// Reads the rest of a refused import, for as long as [`REST_TIMEOUT`] says.
 async fn throw_away(body: &mut Body) {
-    while let Some(Ok(_)) = body.frame().await {}
+    let read = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _ = tokio::time::timeout(REST_TIMEOUT, read).await;
 }
 
 fn spool_failed(error: &io::Error) -> AdminError {

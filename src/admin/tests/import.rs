@@ -165,9 +165,12 @@ fn one_import_runs_at_a_time() {
     let path = "/admin/v1/import";
     let authorization = format!("Bearer {TOKEN}");
     let mut first = begin(admin.addr, "POST", path, &authorization, line.len());
-    let second = admin.ask("POST", path, line);
-    second.expect_error(503, "overloaded", "another import is running");
-    assert_eq!(second.header("retry-after"), Some("5"));
+    // A large one too: who is still sending must hear why.
+    for body in [line.to_owned(), line.repeat(200_000)] {
+        let second = admin.ask("POST", path, &body);
+        second.expect_error(503, "overloaded", "another import is running");
+        assert_eq!(second.header("retry-after"), Some("5"));
+    }
     first.write_all(line.as_bytes()).unwrap();
     assert_eq!(lines(&receive(first)), [counts(1, 1, 0)]);
 }
