@@ -150,8 +150,12 @@ pub(crate) async fn drive(
     ready: Arc<AtomicU16>,
 ) -> anyhow::Result<Sample> {
     let own = players_of(handle.id(), plan.shards)?;
-    for &number in &own {
-        handle.submit(players::import(number)?).await.result?;
+    let imported: Vec<_> = own
+        .iter()
+        .map(|&number| Ok(handle.submit(players::import(number)?)))
+        .collect::<anyhow::Result<_>>()?;
+    for answer in imported {
+        answer.await.result?;
     }
     ready.fetch_add(1, Ordering::SeqCst);
     while ready.load(Ordering::SeqCst) < plan.shards {
