@@ -27,6 +27,10 @@ const PROBE_EVERY: Duration = Duration::from_micros(200);
 /// How often a shard looks whether the others are ready too.
 const READY_POLL: Duration = Duration::from_millis(1);
 
+/// Tasks that keep a shard busy: with one alone the shard would sleep until it is ready
+/// again.
+const BUSY: usize = 2;
+
 /// Turns of [`Work::run`] in one try of its calibration, some 0.1 ms.
 const CALIBRATION_TURNS: u32 = 100_000;
 
@@ -38,7 +42,7 @@ const CALIBRATION_TRIES: u32 = 50;
 pub(crate) enum Load {
     /// Each asker asks again as soon as it is answered, after its work.
     Closed,
-    /// Every now and then, while somebody else computes all the time in pieces of the work.
+    /// Every now and then, while others on the shard ask it all the time, and compute.
     Busy,
     /// Every now and then on a shard that sleeps in between.
     Idle,
@@ -162,7 +166,7 @@ pub(crate) async fn drive(
         glommio::timer::sleep(READY_POLL).await;
     }
     let players = match plan.asked {
-        Asked::OwnBalance | Asked::OwnBet => own,
+        Asked::OwnBalance | Asked::OwnBet => own.clone(),
         Asked::OthersBalance | Asked::OthersBet => {
             let other = ShardId((handle.id().0 + 1) % plan.shards);
             players_of(other, plan.shards)?
@@ -180,7 +184,8 @@ pub(crate) async fn drive(
     });
     let mut tasks = Vec::new();
     if plan.load == Load::Busy {
-        tasks.push(glommio::spawn_local(run.clone().compute()));
+        let busy = |_| glommio::spawn_local(run.clone().keep_busy(own.clone()));
+        tasks.extend((0..BUSY).map(busy));
     }
     let askers = match plan.load {
         Load::Closed => plan.askers,
@@ -200,19 +205,33 @@ pub(crate) async fn drive(
 }
 
 impl Run {
-    /// Has something to do all the time, in pieces as long as a request.
-    async fn compute(self: Rc<Self>) {
-        while !self.stopping.get() {
+    /// Keeps the shard busy with requests of its own, which are not counted.
+    async fn keep_busy(self: Rc<Self>, players: Vec<u64>) {
+        for number in (0..PLAYERS).cycle() {
+            if self.stopping.get() {
+                break;
+            }
             self.plan.work.run();
+            let answered = match players::read(players[number]) {
+                Ok(command) => self.handle.submit(command).await.result.map_err(Into::into),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = answered {
+                self.fail(error);
+            }
             let_io_run().await;
         }
+    }
+
+    fn fail(&self, error: anyhow::Error) {
+        self.failure.borrow_mut().get_or_insert(error);
+        self.stopping.set(true);
     }
 
     async fn ask(self: Rc<Self>) {
         while !self.stopping.get() {
             if let Err(error) = self.ask_once().await {
-                self.failure.borrow_mut().get_or_insert(error);
-                self.stopping.set(true);
+                self.fail(error);
             }
             match self.plan.load {
                 // As a connection waits for its next request.

@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::clock;
 use super::cluster::Shared;
 use super::metrics::ShardMetrics;
+use super::pump;
 use super::wait::Signal;
 use crate::ledger::Command;
 use crate::mesh::{
@@ -35,6 +36,8 @@ pub(super) struct Inner {
     /// Nothing more will be booked: the log may be closed.
     pub(super) finished: Cell<bool>,
     pub(super) metrics: Arc<ShardMetrics>,
+    /// Whom the pump has answered and not rung yet; empty between its bursts.
+    pub(super) rung: Cell<Vec<PeerId>>,
 }
 
 /// Where an answer goes that waits for the disk, and what is known of its course.
@@ -61,6 +64,7 @@ impl ShardHandle {
             commit: Signal::default(),
             finished: Cell::new(false),
             metrics,
+            rung: Cell::default(),
         }))
     }
 
@@ -80,6 +84,7 @@ impl Submit for ShardHandle {
     /// The command is on its way, or decided, when this returns; the future only
     /// brings the answer. Dropping it loses the answer, never the booking.
     fn submit(&self, command: Command) -> impl Future<Output = Answered> {
+        pump::serve_between(&self.0);
         let owner = self.0.shared.slot_map.owner(command.slot());
         let submitted = Submitted {
             owner,

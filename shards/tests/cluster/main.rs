@@ -8,7 +8,7 @@ use std::num::NonZeroU64;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use shards::ledger::{Command, Facts, LedgerSettings, Outcome};
 use shards::mesh::MAILBOX_DEPTH;
@@ -175,6 +175,45 @@ fn a_flood_in_all_directions_neither_deadlocks_nor_loses_anything() {
 }
 
 /// An answer says where the time of its command went, own or of another shard.
+/// Before each command of its own a shard serves what has come from others, so a hop does
+/// not wait for the end of a turn: here one that does not end before it.
+#[test]
+fn a_hop_is_answered_in_the_middle_of_a_busy_turn() {
+    const SHARDS: u16 = 2;
+    const WAITING: u64 = 0;
+    const BUSY: u64 = 1;
+    const ANSWERED: u64 = 2;
+    let owned = |number: &usize| SlotMap::even(SHARDS).owner(slot_of(&account(*number)));
+    let number = (0..).find(|number| owned(number) == ShardId(0)).unwrap();
+    let state = Arc::new(AtomicU64::new(WAITING));
+    let (data, _) = data(SHARDS);
+    let cluster = Cluster::start(&settings(FlushPlace::Inline), &data, move |handle| {
+        let state = state.clone();
+        let read = move || Command::ReadBalance {
+            account: account(number),
+        };
+        async move {
+            if handle.id() == ShardId(0) {
+                state.store(BUSY, Ordering::SeqCst);
+                let began = Instant::now();
+                while state.load(Ordering::SeqCst) != ANSWERED {
+                    assert!(began.elapsed() < PATIENCE, "nobody served the other shard");
+                    drop(handle.submit(read()));
+                }
+            } else {
+                while state.load(Ordering::SeqCst) == WAITING {
+                    glommio::timer::sleep(Duration::from_millis(1)).await;
+                }
+                handle.submit(read()).await.result.unwrap();
+                state.store(ANSWERED, Ordering::SeqCst);
+            }
+        }
+    })
+    .unwrap();
+    expect_all(&cluster, SHARDS, |event| matches!(event, Event::Drained(_)));
+    end(cluster, SHARDS);
+}
+
 #[test]
 fn an_answer_tells_its_course() {
     const SHARDS: u16 = 2;
