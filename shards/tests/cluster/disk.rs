@@ -240,7 +240,7 @@ fn closed_segments_are_folded_until_damage_is_found() {
     let cluster = start().unwrap();
     let metrics = cluster.metrics()[0].checkpoint.clone();
     let wait = |what: &str, happened: &dyn Fn() -> bool| {
-        let began = std::time::Instant::now();
+        let began = Instant::now();
         while !happened() {
             assert!(began.elapsed() < PATIENCE, "{what}");
             std::thread::sleep(Duration::from_millis(10));
@@ -256,7 +256,7 @@ fn closed_segments_are_folded_until_damage_is_found() {
     };
     // A fold that has read the newest checkpoint already makes a newer one of what was still
     // whole. Then that one is damaged in its place.
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let (path, whole) = loop {
         let path = newest();
         let whole = disk.contents(&path).unwrap();
