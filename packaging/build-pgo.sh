@@ -12,6 +12,8 @@ set -eu
 cd "$(dirname "$0")/.."
 
 target=${CARGO_TARGET_DIR:-$PWD/target}
+mkdir -p "$target"
+target=$(cd "$target" && pwd)
 flags=${RUSTFLAGS:-}
 work=$target/pgo-profile
 counts=$work/counts
@@ -36,12 +38,16 @@ RUSTFLAGS="$flags -Cprofile-generate=$counts" CARGO_TARGET_DIR="$target/pgo-coun
 
 server=
 trap '[ -z "$server" ] || kill "$server"' EXIT
+# Where the server is, the load finds its accounts.
+load() {
+    (cd "$work/home" && "$target/release/loadtest" run --quiet "$@") >"$work/load.log" 2>&1
+}
 # One server, loaded as the arguments say; it writes its counts when it ends.
 train() {
     (cd "$work/home" && exec "$target/pgo-counting/release/purser" serve --demo) &
     server=$!
     tries=0
-    until "$target/release/loadtest" run --quiet --vus 1 --duration 1s >"$work/load.log" 2>&1; do
+    until load --vus 1 --duration 1s; do
         tries=$((tries + 1))
         if [ "$tries" -eq 20 ]; then
             cat "$work/load.log" >&2
@@ -49,10 +55,10 @@ train() {
         fi
         sleep 0.5
     done
-    "$target/release/loadtest" run --quiet "$@" >"$work/load.log" 2>&1 || {
+    if ! load "$@"; then
         cat "$work/load.log" >&2
         exit 1
-    }
+    fi
     kill "$server"
     wait "$server"
     server=
