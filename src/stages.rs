@@ -8,15 +8,15 @@
 //! |---|---|---|
 //! | read | the read that brought its first byte | the read that brought its last |
 //! | parse | there, or the end of the request before | the command is given to the core |
-//! | queue | there | its turn has come at the owner, if that is another shard |
+//! | queue | there | its turn has come at the owner |
 //! | apply | there | the ledger has decided and applied |
 //! | commit | there | all that the answer reveals is durable |
 //! | hop | there, if another shard is the owner | the connection's task goes on with the answer |
 //! | write | there | the body of the answer is complete |
 //!
-//! A request has no read when one read brought all of it, no queue and no hop when its
-//! connection's shard owns the account, no commit when nothing had to be waited for. On the
-//! owner's own connection commit lasts until its task goes on. A request with several
+//! A request has no read when one read brought all of it, no hop when its connection's shard
+//! owns the account and no queue either, unless commands of other shards came first, and no
+//! commit when nothing had to be waited for. On the owner's own connection commit lasts until its task goes on. A request with several
 //! commands has the later ones' checks in parse, and each stage is the sum. One that was
 //! refused without a command has read and parse alone.
 //!
@@ -117,7 +117,7 @@ impl StageTimes {
         self.asked = Some(Asked { owner, hopped });
         self.pass(Stage::Parse, course.submitted_at);
         if let Some(handled) = course.handled {
-            if hopped {
+            if hopped || handled.taken_at > course.submitted_at {
                 self.pass(Stage::Queue, handled.taken_at);
             }
             self.pass(Stage::Apply, handled.decided_at);
@@ -258,6 +258,8 @@ mod tests {
         check(0, 0, none, 7, "parse 7");
         check(0, 5, none, 7, "read 5, parse 2");
         let own = |c: &Clock| vec![c.course(false, 2, Some([2, 3, 3]), 3)];
+        let behind_hops = |c: &Clock| vec![c.course(false, 2, Some([5, 6, 6]), 6)];
+        check(0, 0, behind_hops, 7, "parse 2, queue 3, apply 1, write 1");
         check(0, 0, own, 4, "parse 2, apply 1, write 1");
         let parked = |c: &Clock| vec![c.course(false, 2, Some([2, 3, 40]), 40)];
         check(0, 0, parked, 41, "parse 2, apply 1, commit 37, write 1");

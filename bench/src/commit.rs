@@ -24,6 +24,9 @@ use crate::submitters::{self, Pace, Plan, Sample};
 use crate::timed_disk::{FlushTimes, TimedDisk};
 use pieces::players::SEGMENT_BYTES;
 
+/// Width of the column of names.
+const NAME_WIDTH: usize = 26;
+
 /// Options of `purser-bench commit`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
@@ -145,9 +148,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     let mut out = std::io::stdout().lock();
-    writeln!(out, "machine   {}", report::machine())?;
-    let command: Vec<String> = std::env::args().collect();
-    writeln!(out, "command   {}", command.join(" "))?;
+    write!(out, "{}", report::preamble())?;
     writeln!(
         out,
         "load      everything on CPU {}; closed: {} submitters, open: {} deposits/s\n",
@@ -262,11 +263,7 @@ fn table(rounds: &[Round]) -> String {
         "of floor",
         "busy",
     ];
-    let mut text = format!("{:<26}", "row");
-    for column in head {
-        text += &format!("{column:>11}");
-    }
-    text.push('\n');
+    let mut text = report::head(NAME_WIDTH, &head);
     for row in Row::ALL {
         let of_row: Vec<&Round> = rounds.iter().filter(|round| round.row == row).collect();
         let of = |field: &dyn Fn(&Round) -> f64| median(of_row.iter().map(|round| field(round)));
@@ -275,8 +272,7 @@ fn table(rounds: &[Round]) -> String {
             let floor = rounds.iter().find(is_floor)?;
             Some(round.flushes_per_s / floor.flushes_per_s)
         }));
-        text += &format!("{:<26}", row.name());
-        for (value, digits) in [
+        let cells = [
             (of(&|r| r.postings_per_s), 0),
             (of(&|r| r.flushes_per_s), 0),
             (of(&|r| r.postings_per_flush), 1),
@@ -291,10 +287,8 @@ fn table(rounds: &[Round]) -> String {
             (of(&|r| r.served_p95_us / r.flush_us[0]), 2),
             (of_floor, 3),
             (of(&|r| r.busy as f64), 0),
-        ] {
-            text += &format!("{value:>11.digits$}");
-        }
-        text.push('\n');
+        ];
+        text += &report::line(NAME_WIDTH, row.name(), &cells);
     }
     text
 }

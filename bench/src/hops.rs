@@ -22,6 +22,9 @@ use crate::in_process::{self, Shards};
 use crate::process::{self, CpuList};
 use crate::report::{self, median};
 
+/// Width of the column of names.
+const NAME_WIDTH: usize = 30;
+
 /// Options of `purser-bench hops`.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
@@ -167,9 +170,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     let mut out = std::io::stdout().lock();
-    writeln!(out, "machine   {}", report::machine())?;
-    let command: Vec<String> = std::env::args().collect();
-    writeln!(out, "command   {}", command.join(" "))?;
+    write!(out, "{}", report::preamble())?;
     writeln!(
         out,
         "load      shards in this process on CPUs {}; {} us of work for each request; closed: {} \
@@ -239,8 +240,7 @@ impl Round {
 /// Medians of all rounds; ratios and differences are taken within a round, since what
 /// slows the machine for a while slows both.
 fn table(rounds: &[Round]) -> String {
-    let mut text = format!("{:<30}", "row");
-    for column in [
+    let head = [
         "req/s",
         "of its row",
         "p50 us",
@@ -248,10 +248,8 @@ fn table(rounds: &[Round]) -> String {
         "p99 us",
         "p95 adds",
         "wakes/hop",
-    ] {
-        text += &format!("{column:>11}");
-    }
-    text.push('\n');
+    ];
+    let mut text = report::head(NAME_WIDTH, &head);
     for row in ROWS {
         let of_row: Vec<&Round> = rounds
             .iter()
@@ -264,8 +262,7 @@ fn table(rounds: &[Round]) -> String {
                 Some(field(round, rounds.iter().find(is_it)?))
             }))
         };
-        text += &format!("{:<30}", row.name);
-        for (value, digits) in [
+        let cells = [
             (of(&|r| r.requests_per_s), 0),
             (beside(&|r, own| r.requests_per_s / own.requests_per_s), 3),
             (of(&|r| r.latency_us[0]), 1),
@@ -273,10 +270,8 @@ fn table(rounds: &[Round]) -> String {
             (of(&|r| r.latency_us[2]), 1),
             (beside(&|r, own| r.latency_us[1] - own.latency_us[1]), 1),
             (of(&|r| r.wakes_per_hop), 2),
-        ] {
-            text += &format!("{value:>11.digits$}");
-        }
-        text.push('\n');
+        ];
+        text += &report::line(NAME_WIDTH, row.name, &cells);
     }
     text
 }

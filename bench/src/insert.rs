@@ -59,9 +59,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     process::pin_this_thread(&options.cpu)?;
     nix::sys::prctl::set_thp_disable(!options.huge_pages)?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "machine   {}", report::machine())?;
-    let command: Vec<String> = std::env::args().collect();
-    writeln!(out, "command   {}\n", command.join(" "))?;
+    write!(out, "{}", report::preamble())?;
+    writeln!(out)?;
     writeln!(
         out,
         "{:<14}{:>12}{:>9}{:>11}{:>9}{:>7}{:>15}{:>12}{:>11}",

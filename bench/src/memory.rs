@@ -66,9 +66,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     // As the server does for itself.
     nix::sys::prctl::set_thp_disable(true)?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "machine   {}", report::machine())?;
-    let command: Vec<String> = std::env::args().collect();
-    writeln!(out, "command   {}", command.join(" "))?;
+    write!(out, "{}", report::preamble())?;
     writeln!(out, "measured  growth of resident memory / number\n")?;
     writeln!(
         out,

@@ -89,9 +89,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         Ok(DataSet::open(Arc::new(disk), 1, settings, new)?)
     };
     let mut out = std::io::stdout().lock();
-    writeln!(out, "machine   {}", report::machine())?;
-    let command: Vec<String> = std::env::args().collect();
-    writeln!(out, "command   {}\n", command.join(" "))?;
+    write!(out, "{}", report::preamble())?;
+    writeln!(out)?;
     // Through the page cache: what is measured is the reading.
     options.write(&open(Caching::Used, Durability::Os)?)?;
     let data = open(Caching::Bypassed, Durability::Fsync)?;

@@ -204,6 +204,30 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     }
 }
 
+/// What every result begins with: the machine, and the command that repeats it.
+pub(crate) fn preamble() -> String {
+    let command: Vec<String> = std::env::args().collect();
+    format!("machine   {}\ncommand   {}\n", machine(), command.join(" "))
+}
+
+/// The head of a table of numbers: names first, and then columns of 11 characters.
+pub(crate) fn head(name_width: usize, columns: &[&str]) -> String {
+    let mut text = format!("{:<name_width$}", "row");
+    for column in columns {
+        text += &format!("{column:>11}");
+    }
+    text + "\n"
+}
+
+/// A line of it: each number, and how many digits of its fraction are shown.
+pub(crate) fn line(name_width: usize, name: &str, cells: &[(f64, usize)]) -> String {
+    let mut text = format!("{name:<name_width$}");
+    for (value, digits) in cells {
+        text += &format!("{value:>11.digits$}");
+    }
+    text + "\n"
+}
+
 /// The processor, how many CPUs are online, and the kernel.
 pub(crate) fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();

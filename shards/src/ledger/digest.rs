@@ -48,8 +48,9 @@ pub(super) fn slot_of_digest(digest: u128) -> Slot {
 pub(super) struct Contents(pub(super) u64);
 
 /// Digests of late that are not made again: a posting is applied right behind its decision
-/// and asks for what that asked for, which is four at most.
-const REMEMBERED: usize = 4;
+/// and asks for what that asked for. A rollback asks for the most: its own id and contents,
+/// the bet and its contents, the reversal and the round.
+const REMEMBERED: usize = 6;
 
 /// Makes digests under one key.
 pub(super) struct Digester {

@@ -84,7 +84,6 @@ impl Submit for ShardHandle {
     /// The command is on its way, or decided, when this returns; the future only
     /// brings the answer. Dropping it loses the answer, never the booking.
     fn submit(&self, command: Command) -> impl Future<Output = Answered> {
-        pump::serve_between(&self.0);
         let owner = self.0.shared.slot_map.owner(command.slot());
         let submitted = Submitted {
             owner,
@@ -95,10 +94,17 @@ impl Submit for ShardHandle {
         if self.0.shared.is_closing() {
             return submitted.refused(Unavailable::Draining);
         }
+        // Behind that look, for when the cluster closes the pump alone knows what is last.
+        let has_waited = pump::serve_between(&self.0);
         if submitted.hops {
             self.hop(submitted, command)
         } else {
-            self.decide_here(submitted, &command)
+            let taken_at = if has_waited {
+                Instant::now()
+            } else {
+                submitted.at
+            };
+            self.decide_here(submitted, taken_at, &command)
         }
     }
 }
@@ -140,7 +146,12 @@ impl Submitted {
 }
 
 impl ShardHandle {
-    fn decide_here(&self, submitted: Submitted, command: &Command) -> ShardReply {
+    fn decide_here(
+        &self,
+        submitted: Submitted,
+        taken_at: Instant,
+        command: &Command,
+    ) -> ShardReply {
         let inner = &self.0;
         inner.metrics.own.add(1);
         // Room first: a posting that was decided must be answered.
@@ -161,7 +172,7 @@ impl ShardHandle {
                         peer: inner.peer,
                         ticket: slot,
                     },
-                    taken_at: submitted.at,
+                    taken_at,
                     decided_at,
                 };
                 shard.park(ticket, parked);
@@ -174,7 +185,7 @@ impl ShardHandle {
                 Err(why)
             }
         };
-        let handled = Handled::at_once(submitted.at, decided_at);
+        let handled = Handled::at_once(taken_at, decided_at);
         let answer = Answer { result, handled };
         ShardReply(State::Known(submitted.answered(answer, decided_at)))
     }

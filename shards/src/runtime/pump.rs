@@ -1,5 +1,5 @@
 //! The pump: drains a shard's mailbox and reply lane, whenever they are rung and before
-//! each command of the shard's own.
+//! each command that is submitted on the shard.
 
 use std::future::poll_fn;
 use std::ops::ControlFlow;
@@ -17,7 +17,7 @@ use crate::mesh::{Answer, Envelope, PeerId, Received, Reply};
 /// 250 µs of work.
 const PUMP_BURST_MAX: usize = 256;
 
-/// The same before a command of the shard's own: a little more than one peer sends in the
+/// The same before a command that is submitted here: a little more than one peer sends in the
 /// time of a request.
 const BETWEEN_MAX: usize = 16;
 
@@ -36,11 +36,11 @@ pub(super) async fn run(inner: Rc<Inner>) {
 }
 
 /// Serves what has arrived, for who is about to submit a command: in a busy shard a hop
-/// waits so for one request at either end, and not for a turn of all that are ready.
-pub(super) fn serve_between(inner: &Inner) {
-    if !inner.shared.mesh.is_empty(inner.peer) {
-        serve(inner, BETWEEN_MAX);
-    }
+/// waits so for one request at either end, and not for a turn of all that are ready. Tells
+/// whether there was anything. Only while the cluster is not closing, when the pump's task
+/// may have ended, and with it the log.
+pub(super) fn serve_between(inner: &Inner) -> bool {
+    !inner.shared.mesh.is_empty(inner.peer) && serve(inner, BETWEEN_MAX) > 0
 }
 
 /// Takes up to `burst_max` things out of the queues: how many there were.
@@ -57,7 +57,7 @@ fn serve(inner: &Inner, burst_max: usize) -> usize {
 
 /// Ready when something has arrived, or when the cluster closes and all is done.
 fn poll_arrival(inner: &Inner, cx: &Context<'_>) -> Poll<ControlFlow<()>> {
-    // Here too, not in `drain` alone: who is only rung finds nothing to drain.
+    // Here too, not in `run` alone: who is only rung finds nothing to drain.
     inner.metrics.pump_turns.add(1);
     let mesh = &inner.shared.mesh;
     mesh.arm(inner.peer, cx.waker());

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use lines::{LINE_BYTES_MAX, Lines};
@@ -54,9 +54,16 @@ const RETRY_IMPORT_SECONDS: u32 = 5;
 const RETRY_DISK_SECONDS: u32 = 60;
 
 /// The handler.
-pub(super) async fn import(State(app): State<App>, mut body: Body) -> Result<Response, AdminError> {
+pub(super) async fn import(
+    State(app): State<App>,
+    headers: HeaderMap,
+    mut body: Body,
+) -> Result<Response, AdminError> {
     let Ok(permit) = app.imports.clone().try_acquire_owned() else {
-        throw_away(&mut body).await;
+        // Who asks first is answered at once: to read would tell it to send.
+        if !headers.contains_key(header::EXPECT) {
+            throw_away(&mut body).await;
+        }
         return Err(AdminError::overloaded(
             "another import is running",
             RETRY_IMPORT_SECONDS,

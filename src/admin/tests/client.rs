@@ -80,6 +80,22 @@ pub(super) fn send(
     receive(stream)
 }
 
+/// Sends a head that asks whether the body may come.
+pub(super) fn ask_first(
+    addr: SocketAddr,
+    method: &str,
+    path: &str,
+    authorization: &str,
+    length: usize,
+) -> TcpStream {
+    let headers = [("Authorization", authorization), ("Expect", "100-continue")];
+    let mut stream = connect(addr);
+    stream
+        .write_all(head(method, path, &headers, length).as_bytes())
+        .unwrap();
+    stream
+}
+
 /// Sends a head and waits until the server asks for the body, which means that a handler
 /// is at work on the request.
 pub(super) fn begin(
@@ -90,11 +106,7 @@ pub(super) fn begin(
     length: usize,
 ) -> TcpStream {
     const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-    let headers = [("Authorization", authorization), ("Expect", "100-continue")];
-    let mut stream = connect(addr);
-    stream
-        .write_all(head(method, path, &headers, length).as_bytes())
-        .unwrap();
+    let mut stream = ask_first(addr, method, path, authorization, length);
     let mut answer = [0; GO_ON.len()];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(answer, GO_ON);

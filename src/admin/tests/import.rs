@@ -8,7 +8,7 @@ use shards::ledger::Command;
 use shards::mesh::REPLY_SLOTS;
 use shards::types::AccountId;
 
-use super::client::{Response, begin, receive};
+use super::client::{Response, ask_first, begin, receive};
 use super::{Fixture, TOKEN, shared};
 
 /// An import that starts when no other test's is running.
@@ -171,6 +171,9 @@ fn one_import_runs_at_a_time() {
         second.expect_error(503, "overloaded", "another import is running");
         assert_eq!(second.header("retry-after"), Some("5"));
     }
+    // Who asks before it sends is told not to.
+    let third = ask_first(admin.addr, "POST", path, &authorization, line.len());
+    receive(third).expect_error(503, "overloaded", "another import is running");
     first.write_all(line.as_bytes()).unwrap();
     assert_eq!(lines(&receive(first)), [counts(1, 1, 0)]);
 }
