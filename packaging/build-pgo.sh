@@ -37,7 +37,7 @@ RUSTFLAGS="$flags -Cprofile-generate=$counts" CARGO_TARGET_DIR="$target/pgo-coun
     cargo build --release --locked --bin purser
 
 server=
-trap '[ -z "$server" ] || kill "$server"' EXIT
+trap '[ -z "$server" ] || kill "$server" 2>/dev/null || true' EXIT
 # Where the server is, the load finds its accounts.
 load() {
     (cd "$work/home" && "$target/release/loadtest" run --quiet "$@") >"$work/load.log" 2>&1
